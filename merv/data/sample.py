@@ -1,0 +1,116 @@
+"""The one shape every data format is read into, and what travels from a row to a batch.
+
+Row -> `Sample` (merv.data.formats) -> `Example` (a model's Processor) -> `Batch` (its collate).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from merv.video.media import MediaRef, Span
+
+IGNORE_INDEX = -100
+"""Label of a position that carries no loss."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message of a conversation."""
+
+    role: Literal["user", "assistant", "system"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row of a dataset; media are references, nothing has been opened."""
+
+    id: str
+    turns: tuple[Turn, ...]
+    media: tuple[MediaRef, ...] = ()
+    span: Span | None = None
+    """The answer's stretch of time in seconds, for grounding data."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """What a task needs beside the conversation: options, answer, question type."""
+
+    @property
+    def has_visual(self) -> bool:
+        """Whether the row shows the model a video or an image."""
+        return bool(self.media)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One prepared sample: token ids, labels and uint8 frames.  Plain tensors, so that a worker can ship it."""
+
+    input_ids: Tensor
+    """(L,) int64, prompt and answer."""
+    labels: Tensor
+    """(L,) int64; `IGNORE_INDEX` where there is no loss."""
+    frames: Mapping[str, Tensor] = field(default_factory=dict)
+    """View name -> uint8 (F, 3, S, S); F is 1 for a still image.  Empty for a text-only row."""
+    sample_id: str = ""
+
+    @property
+    def has_visual(self) -> bool:
+        """Whether the row shows the model a video or an image."""
+        return bool(self.frames)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of tensor data a worker ships for this example."""
+        tensors = [self.input_ids, self.labels, *self.frames.values()]
+        return sum(t.numel() * t.element_size() for t in tensors)
+
+
+@dataclass
+class Batch:
+    """Several examples in the order the sampler gave them; B rows of L tokens, V of them with frames."""
+
+    input_ids: Tensor
+    """(B, L) int64, right-padded for training, left-padded for generation."""
+    labels: Tensor
+    """(B, L) int64."""
+    attention_mask: Tensor
+    """(B, L) bool, False on padding."""
+    visual_rows: Tensor
+    """(V,) int64: which rows have frames, ascending."""
+    num_frames: tuple[int, ...] = ()
+    """Frames of each visual row in `frames`, V numbers: 1 marks a still image."""
+    frames: dict[str, Tensor] = field(default_factory=dict)
+    """View name -> uint8 (sum(num_frames), 3, S, S): all rows' frames one after another."""
+    sample_ids: tuple[str, ...] = ()
+    indices: tuple[int, ...] = ()
+    """Dataset rows of the examples, for the ledger and for reports."""
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return self.input_ids.shape[0]
+
+    def num_target_tokens(self) -> int:
+        """Label positions that carry loss (the first position of a row is never predicted)."""
+        return int((self.labels[:, 1:] != IGNORE_INDEX).sum())
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch with its tensors on `device`; copies overlap with work when the memory is pinned."""
+        return self._map(lambda t: t.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in page-locked memory."""
+        return self._map(lambda t: t.pin_memory())
+
+    def _map(self, fn: Any) -> "Batch":
+        return Batch(
+            input_ids=fn(self.input_ids),
+            labels=fn(self.labels),
+            attention_mask=fn(self.attention_mask),
+            visual_rows=fn(self.visual_rows),
+            num_frames=self.num_frames,
+            frames={name: fn(t) for name, t in self.frames.items()},
+            sample_ids=self.sample_ids,
+            indices=self.indices,
+        )

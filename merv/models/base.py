@@ -1,0 +1,99 @@
+"""The contract every model family fulfils, so that one loop, every strategy and every task can serve it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from draccus import ChoiceRegistry
+from torch import Tensor, nn
+
+from merv.data.sample import Batch, Example, Sample
+from merv.models.stage import StageConfig, StageName
+from merv.registry import Registry
+
+
+class Output(NamedTuple):
+    """What a forward pass gives the loop; a tuple, so that FSDP's hooks find the tensors in it."""
+
+    loss_sum: Tensor
+    """() cross-entropy summed over target tokens; the strategy divides by the step's global token count."""
+    num_tokens: Tensor
+    """() int64, target tokens behind `loss_sum`."""
+
+
+@dataclass
+class ModelConfig(Registry, ChoiceRegistry, kind="model"):
+    """Options every model family has: its name, its stages, its precision."""
+
+    model_id: str = ""
+    """Name of this model; `finetune` looks for the align run that carries it.  Empty means the run's id."""
+    align: StageConfig = field(default_factory=StageConfig)
+    """Projectors and fusion learn; encoders and LLM are frozen."""
+    full_align: StageConfig = field(default_factory=StageConfig)
+    """As align, and the encoders learn too."""
+    finetune: StageConfig = field(default_factory=StageConfig)
+    """Projectors, fusion and LLM learn; encoders are frozen."""
+    full_finetune: StageConfig = field(default_factory=StageConfig)
+    """Everything learns."""
+    enable_gradient_checkpointing: bool = True
+    """Recompute blocks in the backward pass instead of keeping their activations."""
+    enable_mixed_precision_training: bool = True
+    """Compute in bfloat16 where the device has it; parameters and optimiser stay float32."""
+    reduce_in_full_precision: bool = False
+    """Sum gradients over processes in float32 even when computing in bfloat16."""
+
+    def stage(self, name: StageName) -> StageConfig:
+        """The config of the stage called `name`."""
+        return getattr(self, name.replace("-", "_"))
+
+    def build(self, *, seed: int = 0) -> "VideoLM":
+        """Make the model with its pretrained parts; new parts are drawn from `seed`."""
+        raise TypeError(f"{type(self).__name__} does not define build()")
+
+
+class Processor(ABC):
+    """Turns samples into what the model eats.  Picklable: it travels to the loader's workers."""
+
+    @abstractmethod
+    def prepare(self, sample: Sample, *, answer: bool = True) -> Example:
+        """Decode and tokenise one sample; with `answer=False` the prompt ends where the model is to speak.
+
+        Raises:
+            SampleError: the row or its media cannot be used; the message says why.
+        """
+
+    @abstractmethod
+    def collate(self, examples: Sequence[Example], *, indices: Sequence[int] = (), pad: str = "right") -> Batch:
+        """Join examples; `pad="left"` for generation."""
+
+    def length(self, sample: Sample) -> int:
+        """Rough number of text tokens, without opening anything; samplers group by it."""
+        return sum(len(turn.text.split()) for turn in sample.turns)
+
+
+class VideoLM(nn.Module, ABC):
+    """A video-language model: single-device code; strategies shard it by `blocks()`, stages freeze its `parts()`."""
+
+    processor: Processor
+    config: ModelConfig
+
+    @abstractmethod
+    def parts(self) -> Mapping[str, nn.Module]:
+        """Named parts: what a stage may freeze and a checkpoint saves."""
+
+    @abstractmethod
+    def blocks(self) -> list[nn.Module]:
+        """Repeated layers: what FSDP shards and activation checkpointing wraps."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Output:
+        """Loss of a batch.  The same operations run whatever mix of videos, images and text the batch holds."""
+
+    @abstractmethod
+    def generate(self, batch: Batch, **options: Any) -> list[str]:
+        """Answers to left-padded prompts, one string a row."""
+
+    def visual_tokens(self) -> int:
+        """Visual tokens put before the text of one row, for speed and memory figures."""
+        return 0

@@ -1,0 +1,124 @@
+"""Registries of configs: names a user types on the command line, and the dataclasses behind them.
+
+A family is a subclass of `Registry`; draccus decodes `{"type": name, ...}` through it.  Packages outside merv add names
+through the entry-point group `merv.plugins`, or with `--plugins package` on the command line.
+"""
+
+import dataclasses
+import difflib
+import functools
+import importlib
+import typing
+from collections.abc import Callable, Iterable
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Self
+
+from draccus import ChoiceRegistry
+
+from merv.errors import ConfigError
+
+PLUGIN_GROUP = "merv.plugins"
+
+
+class Registry(ChoiceRegistry):
+    """Base of every family of named configs.
+
+    A direct subclass opens a family and says what its members are called; draccus recognises a family by
+    `ChoiceRegistry` standing among its direct bases, so it is named once more:
+
+        @dataclass
+        class ProjectorConfig(Registry, ChoiceRegistry, kind="projector"): ...
+    """
+
+    kind: ClassVar[str] = "choice"
+    """What one member is called in messages and lists, such as "projector"."""
+
+    def __init_subclass__(cls, kind: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if kind is not None:
+            cls.kind = kind
+            cls._choice_registry = {}
+
+    @classmethod
+    def register_subclass(cls, name: str, choice_type: type | None = None) -> Any:
+        """Register a config dataclass under `name`; a name belongs to one class only.
+
+        Raises:
+            ValueError: `name` is taken by another class.
+        """
+        if choice_type is None:
+            return functools.partial(cls.register_subclass, name)
+        known = cls._choice_registry.get(name)
+        if known is not None and _identity(known) != _identity(choice_type):
+            raise ValueError(f"{cls.kind} `{name}` is {_identity(known)}; {_identity(choice_type)} needs another name")
+        cls._choice_registry[name] = choice_type
+        return choice_type
+
+    @classmethod
+    def preset(cls, name: str, **defaults: Any) -> type[Self]:
+        """Register this config class once more as `name`, with other defaults."""
+        hints = typing.get_type_hints(cls)
+        for key in defaults:
+            if key not in hints:
+                raise ValueError(f"preset `{name}`: {cls.__name__} has no field `{key}`")
+        fields: list[Any] = []
+        for key, value in defaults.items():
+            factory = functools.partial(_copy, value)
+            fields.append((key, hints[key], dataclasses.field(default_factory=factory)))
+        namespace = {"__doc__": cls.__doc__, "__module__": cls.__module__}
+        new = dataclasses.make_dataclass(f"{cls.__name__}[{name}]", fields, bases=(cls,), namespace=namespace)
+        cls.register_subclass(name, new)
+        return new
+
+    @classmethod
+    def available(cls) -> list[str]:
+        """The registered names, sorted."""
+        return sorted(cls._choice_registry)
+
+    @classmethod
+    def get(cls, name: str) -> type[Self]:
+        """The config class called `name`.
+
+        Raises:
+            ConfigError: nothing is registered under `name`; the message lists near names.
+        """
+        if name not in cls._choice_registry:
+            raise ConfigError(f"unknown {cls.kind} `{name}`; {did_you_mean(name, cls.available())}")
+        return cls._choice_registry[name]
+
+    @property
+    def type_name(self) -> str:
+        """The name this config's class is registered under."""
+        return self.get_choice_name(type(self))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The tail of an error line: near names first, then what is registered."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    listed = f"registered: {', '.join(names) or 'nothing'}"
+    return f"did you mean {' or '.join(f'`{n}`' for n in near)}? {listed}" if near else listed
+
+
+def load_plugins(packages: Iterable[str] = ()) -> None:
+    """Import installed `merv.plugins` entry points and the named packages, so that what they register can be chosen.
+
+    Raises:
+        ConfigError: a named package is not installed or an entry point fails to import.
+    """
+    importers: list[tuple[str, Callable[[], Any]]] = [(p.name, p.load) for p in entry_points(group=PLUGIN_GROUP)]
+    importers += [(name, functools.partial(importlib.import_module, name)) for name in packages]
+    for name, load in importers:
+        try:
+            load()
+        except ImportError as error:
+            raise ConfigError(f"plugin `{name}` cannot be imported: {error}; install it or drop it") from error
+
+
+def _identity(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _copy(value: Any) -> Any:
+    return dataclasses.replace(value) if dataclasses.is_dataclass(value) else type(value)(value) if isinstance(
+        value, list | dict) else value
