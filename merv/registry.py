@@ -1,15 +1,17 @@
 """Registries of configs: names a user types on the command line, and the dataclasses behind them.
 
-A family is a subclass of `Registry`; draccus decodes `{"type": name, ...}` through it.  Packages outside merv add names
-through the entry-point group `merv.plugins`, or with `--plugins package` on the command line.
+A family is a subclass of `Registry`; draccus decodes `{"type": name, ...}` through it.  Packages outside merv add
+names through the entry-point group `merv.plugins`, or with `--plugins package` on the command line.
 """
 
+import copy
 import dataclasses
 import difflib
 import functools
 import importlib
+import sys
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Self
 
@@ -56,16 +58,23 @@ class Registry(ChoiceRegistry):
 
     @classmethod
     def preset(cls, name: str, **defaults: Any) -> type[Self]:
-        """Register this config class once more as `name`, with other defaults."""
+        """Register this config class once more as `name`, with other defaults.
+
+        Raises:
+            ValueError: one of `defaults` is no field of the class, or the name is taken.
+        """
         hints = typing.get_type_hints(cls)
+        known = [field.name for field in dataclasses.fields(cls) if field.init]  # type: ignore[arg-type]
         for key in defaults:
-            if key not in hints:
-                raise ValueError(f"preset `{name}`: {cls.__name__} has no field `{key}`")
-        fields: list[Any] = []
-        for key, value in defaults.items():
-            factory = functools.partial(_copy, value)
-            fields.append((key, hints[key], dataclasses.field(default_factory=factory)))
-        namespace = {"__doc__": cls.__doc__, "__module__": cls.__module__}
+            if key not in known:
+                raise ValueError(f"preset `{name}`: {cls.__name__} has no field `{key}`; it has {', '.join(known)}")
+        fields = [(key, hints[key], _default(value)) for key, value in defaults.items()]
+        namespace = {
+            "__doc__": cls.__doc__,
+            "__module__": cls.__module__,
+            "__reduce__": _reduce_preset,
+            "_preset_module": sys._getframe(1).f_globals["__name__"],
+        }
         new = dataclasses.make_dataclass(f"{cls.__name__}[{name}]", fields, bases=(cls,), namespace=namespace)
         cls.register_subclass(name, new)
         return new
@@ -112,13 +121,29 @@ def load_plugins(packages: Iterable[str] = ()) -> None:
         try:
             load()
         except ImportError as error:
-            raise ConfigError(f"plugin `{name}` cannot be imported: {error}; install it or drop it") from error
+            raise ConfigError(
+                f"plugin `{name}` cannot be imported: {error}; install it or put its folder on PYTHONPATH"
+            ) from error
 
 
 def _identity(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _copy(value: Any) -> Any:
-    return dataclasses.replace(value) if dataclasses.is_dataclass(value) else type(value)(value) if isinstance(
-        value, list | dict) else value
+def _default(value: Any) -> Any:
+    """A dataclass default: the value itself, or a fresh copy for every config of one that could be changed."""
+    if isinstance(value, Hashable):
+        return dataclasses.field(default=value)
+    return dataclasses.field(default_factory=functools.partial(copy.deepcopy, value))
+
+
+def _reduce_preset(config: Any) -> tuple[Any, ...]:
+    """Pickle a preset by its registered name: its class stands in no module."""
+    family = next(base for base in type(config).__mro__ if "_choice_registry" in base.__dict__)
+    return _restore_preset, (family, config._preset_module, config.type_name), config.__dict__
+
+
+def _restore_preset(family: type[Registry], module: str, name: str) -> Registry:
+    importlib.import_module(module)
+    cls = family.get(name)
+    return cls.__new__(cls)

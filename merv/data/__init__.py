@@ -1,0 +1,29 @@
+"""Rows to samples to batches; knows no model."""
+
+from merv.data.dataset import PreparedDataset, Source
+from merv.data.datasets import DatasetConfig, Mixture
+from merv.data.ledger import BadRow, BadSampleLedger
+from merv.data.loader import Loader, build_loader
+from merv.data.sample import IGNORE_INDEX, Batch, Example, Sample, Turn
+from merv.data.sampling import LengthGroupedSampler, SplitModalitySampler, modality_lengths
+from merv.data.workers import WorkerError
+
+__all__ = [
+    "IGNORE_INDEX",
+    "BadRow",
+    "BadSampleLedger",
+    "Batch",
+    "DatasetConfig",
+    "Example",
+    "LengthGroupedSampler",
+    "Loader",
+    "Mixture",
+    "PreparedDataset",
+    "Sample",
+    "Source",
+    "SplitModalitySampler",
+    "Turn",
+    "WorkerError",
+    "build_loader",
+    "modality_lengths",
+]

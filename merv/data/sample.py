@@ -5,24 +5,13 @@ Row -> `Sample` (merv.data.formats) -> `Example` (a model's Processor) -> `Batch
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from merv.chat import IGNORE_INDEX, Turn
 from merv.video.media import MediaRef, Span
-
-IGNORE_INDEX = -100
-"""Label of a position that carries no loss."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One message of a conversation."""
-
-    role: Literal["user", "assistant", "system"]
-    text: str
-
 
 @dataclass(frozen=True)
 class Sample:

@@ -1,0 +1,170 @@
+"""Datasets a user can name: `--dataset.type videollava`; and mixtures of them.
+
+To add one, write a reader in `merv.data.formats` and register a config whose `load(stage)` gives a `Source`.
+"""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from draccus import ChoiceRegistry
+
+from merv.data.dataset import Source
+from merv.data.formats import video_llava
+from merv.data.sample import Sample
+from merv.errors import ConfigError
+from merv.registry import Registry
+
+VIDEOLLAVA_TREE = """\
+data/download/videollava
+├── valley_llavaimage.json
+├── videochatgpt_llavaimage_tune.json
+├── valley
+│   ├── 000001_000050
+│   └── ...
+├── llava_image_tune
+│   ├── coco
+│   ├── gqa
+│   ├── ocr_vqa
+│   ├── textvqa
+│   └── vg
+└── videochatgpt_tune
+    ├── v_---9CpRcKoU.mp4
+    └── ..."""
+
+
+@dataclass
+class DatasetConfig(Registry, ChoiceRegistry, kind="dataset"):
+    """Options every dataset has."""
+
+    dataset_id: str = ""
+    """Name in reports and in the ledger of bad samples; empty means the registered name."""
+
+    @property
+    def name(self) -> str:
+        """`dataset_id`, or the registered name."""
+        return self.dataset_id or self.type_name
+
+    def load(self, stage: str) -> Source:
+        """Read the rows of a training stage: align, full-align, finetune or full-finetune."""
+        raise TypeError(f"{type(self).__name__} does not define load()")
+
+
+@DatasetConfig.register_subclass("videollava")
+@dataclass
+class VideoLlavaConfig(DatasetConfig):
+    """Valley and LLaVA images for align, VideoChatGPT and LLaVA images for finetune, as Video-LLaVA mixes them."""
+
+    dataset_root_dir: Path = Path("data")
+    """Folder the other paths start from."""
+    align_stage_components: tuple[Path, Path] = (
+        Path("download/videollava/valley_llavaimage.json"),
+        Path("download/videollava"),
+    )
+    """Annotation file and media folder of align and full-align."""
+    finetune_stage_components: tuple[Path, Path] = (
+        Path("download/videollava/videochatgpt_llavaimage_tune.json"),
+        Path("download/videollava"),
+    )
+    """Annotation file and media folder of finetune and full-finetune."""
+    keep_video_token: bool = False
+    """Leave `<video>` in the prompts; the MERV authors' trainer did, and removed `<image>` only."""
+    follow_links: bool = False
+    """Accept symbolic links that lead out of the media folder."""
+
+    def load(self, stage: str) -> Source:
+        """Read the annotation file of `stage`.
+
+        Raises:
+            ConfigError: there is no such stage, a file or folder is missing, or the file is not a list of rows.
+        """
+        components = {"align": self.align_stage_components, "finetune": self.finetune_stage_components}
+        if stage.removeprefix("full-") not in components:
+            raise ConfigError(f"dataset `{self.name}` has no stage `{stage}`; it has align and finetune, full- or not")
+        annotations, media_root = (self.dataset_root_dir / part for part in components[stage.removeprefix("full-")])
+        result = video_llava.read(
+            annotations,
+            media_root,
+            dataset=self.name,
+            expected=VIDEOLLAVA_TREE,
+            keep_video_token=self.keep_video_token,
+            follow_links=self.follow_links,
+        )
+        return Source(self.name, result.samples, result.bad_rows, result.rows if result.bad_rows else None)
+
+
+@DatasetConfig.register_subclass("mixture")
+@dataclass
+class MixtureConfig(DatasetConfig):
+    """Several datasets read as one: `{type: mixture, datasets: [{type: videollava}, ...], weights: [1, 0.5]}`."""
+
+    datasets: list[DatasetConfig] = field(default_factory=list)
+    """What is mixed."""
+    weights: list[float] = field(default_factory=list)
+    """How often a row of each dataset occurs in an epoch; 0.5 draws half of them.  Empty means 1 for all."""
+    seed: int = 7
+    """Decides which rows a fraction draws."""
+
+    def load(self, stage: str) -> Source:
+        """Read every dataset and join them."""
+        return Mixture([d.load(stage) for d in self.datasets], self.weights or None, seed=self.seed, name=self.name)
+
+
+class Mixture(Source):
+    """Sources joined by weight, each a block of rows; samplers shuffle.
+
+    A source of n rows with weight w gives round(w * n) rows: every row floor(w) times, and the rest drawn without
+    repetition from a generator seeded by `seed` and the source's place.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        weights: Sequence[float] | None = None,
+        *,
+        seed: int = 7,
+        name: str = "mixture",
+    ) -> None:
+        """Draw the rows.
+
+        Raises:
+            ConfigError: no sources, another number of weights, or a weight that is not a number >= 0.
+        """
+        weights = [1.0] * len(sources) if weights is None else weights
+        if not sources:
+            raise ConfigError("mixture: datasets is empty; name at least one")
+        if len(weights) != len(sources):
+            raise ConfigError(f"mixture: {len(weights)} weights for {len(sources)} datasets; give one each")
+        self.sources = list(sources)
+        self._places = array("i")
+        self._indices = array("q")
+        for place, (source, weight) in enumerate(zip(sources, weights, strict=True)):
+            if not 0 <= weight < float("inf"):
+                raise ConfigError(f"mixture: weight {weight} of dataset `{source.name}` must be a number >= 0")
+            drawn = draw_rows(len(source), weight, seed=seed + 1_000_003 * place)
+            self._indices.extend(drawn)
+            self._places.extend([place] * len(drawn))
+        super().__init__(name, (), [row for source in sources for row in source.bad_rows])
+
+    def __len__(self) -> int:
+        """Number of rows drawn."""
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
+        """The sample at `index`."""
+        return self.sources[self._places[index]][self._indices[index]]
+
+    def origin(self, index: int) -> tuple[str, int]:
+        """Dataset name and row number where the sample came from."""
+        return self.sources[self._places[index]].origin(self._indices[index])
+
+
+def draw_rows(num_rows: int, weight: float, *, seed: int) -> list[int]:
+    """Indices of a source of `num_rows` in a mixture, ascending within each copy."""
+    if num_rows == 0:
+        return []
+    copies, rest = divmod(int(weight * num_rows + 0.5), num_rows)
+    order = torch.randperm(num_rows, generator=torch.Generator().manual_seed(seed))
+    return list(range(num_rows)) * copies + sorted(order[:rest].tolist())

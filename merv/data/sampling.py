@@ -1,0 +1,255 @@
+"""Which rows share a batch: plans of whole epochs, from which every process takes its part.
+
+A plan lists GLOBAL batches, the rows of one optimiser step over all processes, so that it is the same on any number of
+processes; `rank_batches` then deals one of them out.  `SplitModalitySampler` gives the order of the sampler of LLaVA
+and MERV (https://github.com/princetonvisualai/merv, merv/util/batching_utils.py; MIT), and goes on where that one
+crashes: a modality with fewer rows than a batch, or no visual row at all.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import cycle, islice
+from typing import Any
+
+import torch
+
+from merv.data.sample import Sample
+from merv.errors import CheckpointError, ConfigError
+
+VISUAL_TOKENS = 24 * 24
+"""Length a visual row is counted to have beyond its text when the longest batch is put first."""
+
+
+class BatchSampler(ABC):
+    """Global batches of an epoch, and the place a run has reached in them."""
+
+    def __init__(
+        self, lengths: Sequence[int], global_batch_size: int, *, seed: int = 7, drop_last: bool = False
+    ) -> None:
+        """Plan over rows 0..len(lengths)-1.
+
+        Args:
+            lengths: Rough number of text tokens of each row.
+            global_batch_size: Rows of one optimiser step over all processes.
+            seed: Epoch e is shuffled with seed + e.
+            drop_last: Leave out an incomplete batch; otherwise it is filled up with rows that occur again.
+
+        Raises:
+            ConfigError: there are no rows, or the batch size is not positive.
+        """
+        if not lengths:
+            raise ConfigError("the dataset has no usable rows; look at its bad samples or name another one")
+        if global_batch_size < 1:
+            raise ConfigError(f"global_batch_size is {global_batch_size}; it must be at least 1")
+        self.lengths = lengths
+        self.global_batch_size = global_batch_size
+        self.seed = seed
+        self.drop_last = drop_last
+        self.epoch = 0
+        self.next_batch = 0
+
+    @abstractmethod
+    def global_batches(self, epoch: int) -> list[list[int]]:
+        """The batches of an epoch in order, each of `global_batch_size` rows, longest row first."""
+
+    @property
+    @abstractmethod
+    def num_batches(self) -> int:
+        """Global batches of one epoch."""
+
+    def __len__(self) -> int:
+        """Global batches of one epoch."""
+        return self.num_batches
+
+    def rank_batches(
+        self, global_batch: Sequence[int], rank: int, world_size: int, per_device_batch_size: int
+    ) -> list[list[int]]:
+        """The micro-batches process `rank` makes of a global batch.
+
+        Rows are dealt, longest first, to the process with the least text so far, so that all take about as long.
+
+        Raises:
+            ConfigError: the batch cannot be dealt out evenly.
+        """
+        share, rest = divmod(len(global_batch), world_size)
+        if rest or share % per_device_batch_size:
+            raise ConfigError(
+                f"a global batch of {len(global_batch)} rows does not divide into {world_size} processes x "
+                f"micro-batches of {per_device_batch_size}; change global_batch_size or per_device_batch_size"
+            )
+        mine = self._deal(global_batch, world_size)[rank]
+        return [mine[i : i + per_device_batch_size] for i in range(0, share, per_device_batch_size)]
+
+    def upcoming(self, rank: int, world_size: int, per_device_batch_size: int, *, epochs: int) -> Iterator[list[int]]:
+        """Micro-batches of process `rank` from the present place to the end of epoch `epochs` - 1.
+
+        Nothing moves: a loader may run ahead of the training, which tells of each step with `advance`.
+        """
+        first = self.next_batch
+        for epoch in range(self.epoch, epochs):
+            for batch in self.global_batches(epoch)[first:]:
+                yield from self.rank_batches(batch, rank, world_size, per_device_batch_size)
+            first = 0
+
+    def advance(self) -> None:
+        """Note that one global batch has been trained on."""
+        self.next_batch += 1
+        if self.next_batch >= self.num_batches:
+            self.epoch, self.next_batch = self.epoch + 1, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place in the plan, and what the plan was made from."""
+        return {"epoch": self.epoch, "next_batch": self.next_batch, **self._identity()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to a saved place, without walking there.
+
+        Raises:
+            CheckpointError: the place belongs to another plan.
+        """
+        for key, value in self._identity().items():
+            if state.get(key) != value:
+                raise CheckpointError(
+                    f"the checkpoint's batch plan has {key} {state.get(key)}, this run {value}; "
+                    "resume with the same data and batch settings, or start anew"
+                )
+        self.epoch, self.next_batch = int(state["epoch"]), int(state["next_batch"])
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "sampler": type(self).__name__,
+            "num_rows": len(self.lengths),
+            "global_batch_size": self.global_batch_size,
+            "seed": self.seed,
+            "drop_last": self.drop_last,
+        }
+
+    def _deal(self, batch: Sequence[int], num_buckets: int) -> list[list[int]]:
+        """Spread rows over buckets of equal size, each to the open one with the smallest sum of lengths."""
+        size = len(batch) // num_buckets
+        buckets: list[list[int]] = [[] for _ in range(num_buckets)]
+        sums = [0] * num_buckets
+        for row in batch:
+            _, bucket = min((sums[b], b) for b in range(num_buckets) if len(buckets[b]) < size)
+            buckets[bucket].append(row)
+            sums[bucket] += self.lengths[row]
+        return buckets
+
+    def _generator(self, epoch: int) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed + epoch)
+
+    def _chunks(self, rows: list[int]) -> list[list[int]]:
+        """Cut rows into global batches; the last is filled from the first, again and again if need be, or dropped."""
+        size = self.global_batch_size
+        batches = [rows[i : i + size] for i in range(0, len(rows), size)]
+        missing = size - len(batches[-1]) if batches else 0
+        if missing and self.drop_last:
+            batches.pop()
+        elif missing:
+            batches[-1] = batches[-1] + list(islice(cycle(batches[0]), missing))
+        return batches
+
+    def _longest_first(self, batch: list[int]) -> list[int]:
+        return sorted(batch, key=lambda row: self.lengths[row], reverse=True)
+
+    def _count(self, num_rows: int) -> int:
+        whole, rest = divmod(num_rows, self.global_batch_size)
+        return whole + (1 if rest and not self.drop_last else 0)
+
+    def _check_not_empty(self) -> None:
+        if self.num_batches == 0:
+            raise ConfigError(
+                f"{len(self.lengths)} rows fill no batch of {self.global_batch_size} and drop_last is on; "
+                "lower global_batch_size or keep the last batch"
+            )
+
+
+class SplitModalitySampler(BatchSampler):
+    """Batches that are wholly visual or wholly text, in random order, the one with the longest row first.
+
+    The longest comes first so that a run which does not fit the memory says so at once.
+    """
+
+    def __init__(
+        self,
+        modality_lengths: Sequence[tuple[bool, int]],
+        global_batch_size: int,
+        *,
+        seed: int = 7,
+        drop_last: bool = False,
+    ) -> None:
+        """Plan over rows given as (has a video or an image, rough number of text tokens)."""
+        super().__init__([n for _, n in modality_lengths], global_batch_size, seed=seed, drop_last=drop_last)
+        self.is_visual = [visual for visual, _ in modality_lengths]
+        self._groups = [[row for row, v in enumerate(self.is_visual) if v is visual] for visual in (True, False)]
+        self._check_not_empty()
+
+    @property
+    def num_batches(self) -> int:
+        """Global batches of one epoch, with those that were filled up."""
+        return sum(self._count(len(group)) for group in self._groups)
+
+    def global_batches(self, epoch: int) -> list[list[int]]:
+        """The batches of an epoch in order, each sorted by length, longest row first."""
+        generator = self._generator(epoch)
+        shuffled = [[group[i] for i in _permutation(len(group), generator)] for group in self._groups]
+        batches = [self._longest_first(batch) for rows in shuffled for batch in self._chunks(rows)]
+        batches = [batches[i] for i in _permutation(len(batches), generator)]
+        return _bring_forward(batches, [max(map(self._full_length, batch)) for batch in batches])
+
+    def _full_length(self, row: int) -> int:
+        return self.lengths[row] + (VISUAL_TOKENS if self.is_visual[row] else 0)
+
+
+class LengthGroupedSampler(BatchSampler):
+    """Batches of rows of like length: rows are shuffled, sorted within windows, cut, and the batches shuffled."""
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        global_batch_size: int,
+        *,
+        seed: int = 7,
+        drop_last: bool = False,
+        window_batches: int = 32,
+    ) -> None:
+        """Plan with windows of `window_batches` global batches; 1 leaves the grouping to chance."""
+        super().__init__(lengths, global_batch_size, seed=seed, drop_last=drop_last)
+        if window_batches < 1:
+            raise ConfigError(f"window_batches is {window_batches}; it must be at least 1")
+        self.window_batches = window_batches
+        self._check_not_empty()
+
+    @property
+    def num_batches(self) -> int:
+        """Global batches of one epoch."""
+        return self._count(len(self.lengths))
+
+    def global_batches(self, epoch: int) -> list[list[int]]:
+        """The batches of an epoch in order, the one with the longest row first."""
+        generator = self._generator(epoch)
+        rows = _permutation(len(self.lengths), generator)
+        window = self.window_batches * self.global_batch_size
+        ordered = [row for i in range(0, len(rows), window) for row in self._longest_first(rows[i : i + window])]
+        batches = [self._longest_first(batch) for batch in self._chunks(ordered)]
+        batches = [batches[i] for i in _permutation(len(batches), generator)]
+        return _bring_forward(batches, [self.lengths[batch[0]] for batch in batches])
+
+    def _identity(self) -> dict[str, Any]:
+        return {**super()._identity(), "window_batches": self.window_batches}
+
+
+def modality_lengths(samples: Iterable[Sample], length: Callable[[Sample], int]) -> list[tuple[bool, int]]:
+    """What `SplitModalitySampler` plans with: whether each row is visual, and its rough number of text tokens."""
+    return [(sample.has_visual, length(sample)) for sample in samples]
+
+
+def _permutation(size: int, generator: torch.Generator) -> list[int]:
+    return torch.randperm(size, generator=generator).tolist()
+
+
+def _bring_forward(batches: list[list[int]], lengths: list[int]) -> list[list[int]]:
+    """Swap the first batch with the first of the longest."""
+    longest = lengths.index(max(lengths))
+    batches[0], batches[longest] = batches[longest], batches[0]
+    return batches
