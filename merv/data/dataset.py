@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from merv.data.ledger import BadRow
 from merv.data.sample import Example, Sample
@@ -16,6 +17,8 @@ class Source(Sequence[Sample]):
     bad_rows: Sequence[BadRow] = ()
     rows: Sequence[int] | None = None
     """Row number in the file of each sample; None when nothing was refused."""
+    files: Sequence[Path] = ()
+    """Annotation files the samples were read from."""
 
     def __len__(self) -> int:
         """Number of samples."""

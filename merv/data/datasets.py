@@ -4,18 +4,21 @@ To add one, write a reader in `merv.data.formats` and register a config whose `l
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from draccus import ChoiceRegistry
 
 from merv.data.dataset import Source
-from merv.data.formats import video_llava
+from merv.data.formats import synthetic, video_llava
 from merv.data.sample import Sample
 from merv.errors import ConfigError
 from merv.registry import Registry
+
+T = TypeVar("T")
 
 VIDEOLLAVA_TREE = """\
 data/download/videollava
@@ -46,6 +49,9 @@ class DatasetConfig(Registry, ChoiceRegistry, kind="dataset"):
     def name(self) -> str:
         """`dataset_id`, or the registered name."""
         return self.dataset_id or self.type_name
+
+    def make(self) -> None:
+        """Create what can be created; called on one process before `load`.  Downloads are not."""
 
     def load(self, stage: str) -> Source:
         """Read the rows of a training stage: align, full-align, finetune or full-finetune."""
@@ -81,9 +87,7 @@ class VideoLlavaConfig(DatasetConfig):
             ConfigError: there is no such stage, a file or folder is missing, or the file is not a list of rows.
         """
         components = {"align": self.align_stage_components, "finetune": self.finetune_stage_components}
-        if stage.removeprefix("full-") not in components:
-            raise ConfigError(f"dataset `{self.name}` has no stage `{stage}`; it has align and finetune, full- or not")
-        annotations, media_root = (self.dataset_root_dir / part for part in components[stage.removeprefix("full-")])
+        annotations, media_root = (self.dataset_root_dir / part for part in _of_stage(components, stage, self.name))
         result = video_llava.read(
             annotations,
             media_root,
@@ -92,7 +96,47 @@ class VideoLlavaConfig(DatasetConfig):
             keep_video_token=self.keep_video_token,
             follow_links=self.follow_links,
         )
-        return Source(self.name, result.samples, result.bad_rows, result.rows if result.bad_rows else None)
+        return Source(self.name, result.samples, result.bad_rows, result.rows if result.bad_rows else None, [annotations])
+
+
+@DatasetConfig.register_subclass("synthetic")
+@dataclass
+class SyntheticConfig(DatasetConfig):
+    """Clips of moving shapes with questions about shape, colour, direction and order; drawn where they are needed."""
+
+    dataset_root_dir: Path = Path("data")
+    """The drawn files are in download/synthetic below it."""
+    num_train: int = 2400
+    """Rows of the training list."""
+    num_eval: int = 400
+    """Questions of the held-out list, each about a clip of its own."""
+    seed: int = 7
+    """Decides what is drawn."""
+
+    @property
+    def root(self) -> Path:
+        """Folder of the drawn files."""
+        return self.dataset_root_dir / "download" / "synthetic"
+
+    def make(self) -> None:
+        """Draw the clips when they are absent; about ten seconds for 2400 rows.
+
+        Raises:
+            ConfigError: the folder holds another drawing.
+        """
+        synthetic.write_synthetic(self.root, num_train=self.num_train, num_eval=self.num_eval, seed=self.seed)
+
+    def load(self, stage: str) -> Source:
+        """Read the rows: the first question about each clip for align, all of them for finetune.
+
+        Raises:
+            ConfigError: there is no such stage, or the clips are not drawn or drawn otherwise.
+        """
+        file = _of_stage({"align": "align.json", "finetune": "train.json"}, stage, self.name)
+        if not synthetic.is_drawn(self.root, synthetic.Drawing(self.num_train, self.num_eval, self.seed)):
+            raise ConfigError(f"dataset `{self.name}`: {self.root} is not drawn yet; call make() first")
+        result = video_llava.read(self.root / file, self.root, dataset=self.name)
+        return Source(self.name, result.samples, result.bad_rows, files=[self.root / file])
 
 
 @DatasetConfig.register_subclass("mixture")
@@ -106,6 +150,11 @@ class MixtureConfig(DatasetConfig):
     """How often a row of each dataset occurs in an epoch; 0.5 draws half of them.  Empty means 1 for all."""
     seed: int = 7
     """Decides which rows a fraction draws."""
+
+    def make(self) -> None:
+        """Create what each dataset can create."""
+        for dataset in self.datasets:
+            dataset.make()
 
     def load(self, stage: str) -> Source:
         """Read every dataset and join them."""
@@ -146,7 +195,8 @@ class Mixture(Source):
             drawn = draw_rows(len(source), weight, seed=seed + 1_000_003 * place)
             self._indices.extend(drawn)
             self._places.extend([place] * len(drawn))
-        super().__init__(name, (), [row for source in sources for row in source.bad_rows])
+        bad_rows = [row for source in sources for row in source.bad_rows]
+        super().__init__(name, (), bad_rows, files=[file for source in sources for file in source.files])
 
     def __len__(self) -> int:
         """Number of rows drawn."""
@@ -168,3 +218,12 @@ def draw_rows(num_rows: int, weight: float, *, seed: int) -> list[int]:
     copies, rest = divmod(int(weight * num_rows + 0.5), num_rows)
     order = torch.randperm(num_rows, generator=torch.Generator().manual_seed(seed))
     return list(range(num_rows)) * copies + sorted(order[:rest].tolist())
+
+
+def _of_stage(components: Mapping[str, T], stage: str, dataset: str) -> T:
+    """What a dataset has for align, full-align (align's), finetune or full-finetune (finetune's)."""
+    if stage.removeprefix("full-") not in components:
+        raise ConfigError(
+            f"dataset `{dataset}` has no stage `{stage}`; it has {' and '.join(components)}, full- or not"
+        )
+    return components[stage.removeprefix("full-")]

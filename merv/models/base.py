@@ -94,6 +94,10 @@ class VideoLM(nn.Module, ABC):
     def generate(self, batch: Batch, **options: Any) -> list[str]:
         """Answers to left-padded prompts, one string a row."""
 
+    def unpublished_parts(self) -> set[str]:
+        """Parts whose weights nobody can download, so that a saved model must hold them; all, unless a family knows."""
+        return set(self.parts())
+
     def visual_tokens(self) -> int:
         """Visual tokens put before the text of one row, for speed and memory figures."""
         return 0

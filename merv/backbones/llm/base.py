@@ -4,7 +4,7 @@ One class serves every causal LLM of transformers; what differs stands in its co
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from draccus import ChoiceRegistry
@@ -18,6 +18,9 @@ from merv.registry import Registry
 @dataclass
 class LLMConfig(Registry, ChoiceRegistry, kind="LLM backbone"):
     """Options every language model has."""
+
+    pretrained: ClassVar[bool] = True
+    """Whether `build()` loads published weights; a saved model holds the others' weights itself."""
 
     max_length: int = 2048
     """Longest row in tokens, visual tokens included."""

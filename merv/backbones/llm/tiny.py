@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -21,6 +21,8 @@ Answer answer with one option options only from this that sides many has have no
 @dataclass
 class TinyLlamaConfig(LLMConfig):
     """A Llama of a few hundred thousand parameters with random weights."""
+
+    pretrained: ClassVar[bool] = False
 
     hidden_size: int = 128
     """Width of the embeddings."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from merv.errors import ConfigError
 from merv.registry import Registry
-from merv.video.transforms import ClipTransform
+from merv.video.transforms import ClipTransform, Resize
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,12 @@ class FeatureGrid:
 class VideoBackboneConfig(Registry, ChoiceRegistry, kind="video backbone"):
     """Options every video encoder has."""
 
+    pretrained: ClassVar[bool] = True
+    """Whether `build()` loads published weights; a saved model holds the others' weights itself."""
+
     num_frames: int = 8
     """Frames the encoder sees of a clip."""
-    resize: str = "naive"
+    resize: Resize = "naive"
     """How frames become square: naive (aspect ignored) | crop (centre) | letterbox (padded)."""
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """Small video encoders with random weights: for the demo, the tests and CI.  A patch embedding and transformer layers."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from einops import rearrange
@@ -17,9 +17,11 @@ from merv.video.transforms import ClipTransform, View
 class TinyVideoConfig(VideoBackboneConfig):
     """A tiny ViT; framewise, or with attention over time after every spatial layer."""
 
-    image_size: int = 64
+    pretrained: ClassVar[bool] = False
+
+    image_size: int = 32
     """Side of the square frame, pixels."""
-    patch_size: int = 8
+    patch_size: int = 4
     """Side of a patch, pixels; divides `image_size`."""
     tubelet: int = 1
     """Frames one patch spans; divides `num_frames`."""
@@ -46,7 +48,7 @@ class TinyVideoConfig(VideoBackboneConfig):
         return TinyVideoBackbone(self)
 
 
-TinyVideoConfig.preset("tiny-fine", patch_size=4, dim=64)
+TinyVideoConfig.preset("tiny-coarse", patch_size=8)
 TinyVideoConfig.preset("tiny-motion", tubelet=2, temporal=True)
 
 
@@ -60,7 +62,7 @@ class TinyVideoBackbone(VideoBackbone):
         self.num_frames = config.num_frames
         side = config.image_size // config.patch_size
         self.grid = FeatureGrid(config.num_frames // config.tubelet, side, side, config.dim)
-        self.transform = ClipTransform(View(config.image_size, config.resize), (0.5,) * 3, (0.5,) * 3)  # type: ignore[arg-type]
+        self.transform = ClipTransform(View(config.image_size, config.resize), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
         kernel = (config.tubelet, config.patch_size, config.patch_size)
         self.patches = nn.Conv3d(3, config.dim, kernel, stride=kernel)
         # Half as strong as the patches: pooled features of a frozen encoder then still tell where something was.

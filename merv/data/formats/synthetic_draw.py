@@ -13,8 +13,13 @@ COLOURS = {
     "purple": (160, 50, 190),
     "white": (240, 240, 240),
 }
-SHAPES = ("circle", "square", "triangle", "cross")
+SHAPES = ("ring", "square", "triangle", "cross")
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+
+TRAVEL = 0.48
+"""Way a moving shape covers, 0..1 of the side."""
+RADIUS = (0.2, 0.26)
+"""Smallest and largest radius; with half of `TRAVEL` the largest still fits into half of the side."""
 
 Frames = NDArray[np.uint8]
 
@@ -35,45 +40,49 @@ class Scene:
     """Grey level, 0..255."""
 
 
+def random_scene(rng: np.random.Generator, *, changes: bool, moves: bool) -> Scene:
+    """A scene whose every property is drawn independently; the shape stays inside the frame all the time."""
+    names = list(COLOURS)
+    colours = tuple(str(c) for c in rng.choice(names, size=2 if changes else 1, replace=False))
+    direction = str(rng.choice(list(DIRECTIONS))) if moves else None
+    radius = float(rng.uniform(*RADIUS))
+    dx, dy = DIRECTIONS[direction] if direction else (0, 0)
+    room = [0.5 - radius - abs(step) * TRAVEL / 2 for step in (dx, dy)]
+    return Scene(
+        shape=str(rng.choice(SHAPES)),
+        colours=colours,
+        direction=direction,
+        centre=(0.5 + float(rng.uniform(-room[0], room[0])), 0.5 + float(rng.uniform(-room[1], room[1]))),
+        radius=radius,
+        background=int(rng.integers(10, 70)),
+    )
+
+
+def draw_clip(scene: Scene, num_frames: int, side: int) -> Frames:
+    """All frames of a clip, (num_frames, side, side, 3) uint8; the shape of frame num_frames / 2 is at the centre."""
+    return np.stack([draw_frame(scene, i / num_frames, side) for i in range(num_frames)])
+
+
 def draw_frame(scene: Scene, progress: float, side: int) -> Frames:
     """One frame, (side, side, 3) uint8, at `progress` 0..1 of the clip."""
     dx, dy = DIRECTIONS[scene.direction] if scene.direction else (0, 0)
-    travel = (progress - 0.5) * 0.6
-    cx, cy = scene.centre[0] + dx * travel, scene.centre[1] + dy * travel
-    grid = (np.arange(side) + 0.5) / side
-    x, y = np.meshgrid((grid - cx) / scene.radius, (grid - cy) / scene.radius)
-    mask = _inside(scene.shape, x, y)
+    way = (progress - 0.5) * TRAVEL
+    cx, cy = scene.centre[0] + dx * way, scene.centre[1] + dy * way
+    grid = (np.arange(side, dtype=np.float32) + 0.5) / side
+    mask = _inside(scene.shape, (grid[None, :] - cx) / scene.radius, (grid[:, None] - cy) / scene.radius)
     frame = np.full((side, side, 3), scene.background, np.uint8)
     colour = scene.colours[min(int(progress * len(scene.colours)), len(scene.colours) - 1)]
     frame[mask] = COLOURS[colour]
     return frame
 
 
-def draw_clip(scene: Scene, num_frames: int, side: int) -> Frames:
-    """All frames of a clip, (num_frames, side, side, 3) uint8."""
-    return np.stack([draw_frame(scene, (i + 0.5) / num_frames, side) for i in range(num_frames)])
-
-
-def _inside(shape: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether points, in units of the radius, lie in the shape; the four cover about the same area."""
-    if shape == "circle":
-        return x**2 + y**2 < 1
+def _inside(shape: str, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which points are in the shape; x (1, S) and y (S, 1) in units of the radius -> (S, S)."""
+    if shape == "ring":
+        distance = x**2 + y**2
+        return (distance > 0.55**2) & (distance < 1)
     if shape == "square":
         return (abs(x) < 0.88) & (abs(y) < 0.88)
     if shape == "triangle":
-        return (y > -1.1) & (y < 1.0) & (abs(x) < (y + 1.1) * 0.6)
-    return (abs(x) < 0.38) & (abs(y) < 1.1) | (abs(y) < 0.38) & (abs(x) < 1.1)
-
-
-def random_scene(rng: np.random.Generator, *, changes: bool, moves: bool) -> Scene:
-    """A scene whose every property is drawn independently."""
-    names = list(COLOURS)
-    colours = tuple(str(c) for c in rng.choice(names, size=2 if changes else 1, replace=False))
-    return Scene(
-        shape=str(rng.choice(SHAPES)),
-        colours=colours,
-        direction=str(rng.choice(list(DIRECTIONS))) if moves else None,
-        centre=(float(rng.uniform(0.42, 0.58)), float(rng.uniform(0.42, 0.58))),
-        radius=float(rng.uniform(0.15, 0.2)),
-        background=int(rng.integers(10, 70)),
-    )
+        return (abs(y) < 1) & (abs(x) < (y + 1) * 0.5)
+    return (abs(x) < 0.3) & (abs(y) < 1) | (abs(y) < 0.3) & (abs(x) < 1)

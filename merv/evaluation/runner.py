@@ -1,0 +1,181 @@
+"""Ask a model every question of a task, keep each answer as it comes, and sum up.
+
+A folder holds one evaluation: `predictions.jsonl` (a row an item, appended), `results.json` and `card.json`.  It can be
+interrupted and taken up again.  Several processes share the items by rank; each appends to a file of its own, and when
+all answers are there rank 0 joins them.  The result does not depend on their number.
+"""
+
+import importlib.metadata
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import draccus
+import torch
+
+from merv.data.dataset import PreparedDataset, Source
+from merv.data.ledger import BadRow, BadSampleLedger
+from merv.data.loader import build_loader
+from merv.data.sample import Batch, Sample, Turn
+from merv.errors import ConfigError
+from merv.evaluation.answers import Answers, Row, hash_of, write_json
+from merv.evaluation.task import Task
+from merv.models.base import ModelConfig, VideoLM
+from merv.runtime import is_main, rank, world_size
+
+RESULTS, CARD = "results.json", "card.json"
+PACKAGES = ("torch", "torchvision", "transformers", "timm", "av", "merv")
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(
+    model: VideoLM,
+    task: Task,
+    *,
+    batch_size: int,
+    out_dir: Path,
+    max_new_tokens: int,
+    num_workers: int = 2,
+    decode_deadline_s: float = 60.0,
+    resume: bool = True,
+    about_model: Mapping[str, Any] | None = None,
+) -> dict[str, float | int]:
+    """Answer every sample of `task` and write the folder; every process returns the summary over all items.
+
+    An item whose media cannot be used is wrong and counted as failed.
+
+    Args:
+        model: What is asked, on the device it is to run on.
+        task: What is asked for.
+        batch_size: Prompts answered at a time.
+        out_dir: Folder of this evaluation; all processes see the same one.
+        max_new_tokens: Longest answer.
+        num_workers: Processes that decode ahead; 0 decodes here.
+        decode_deadline_s: Seconds one item may take to decode before it has failed.
+        resume: Go on after the answers `out_dir` already holds; otherwise there must be none.
+        about_model: Where the model comes from, path and hash of its weights, for the card.
+
+    Raises:
+        ConfigError: a number makes no sense, or `out_dir` holds answers of something else.
+        RunStopped: another process stopped answering.
+    """
+    samples = task.samples()
+    if not samples or batch_size < 1 or max_new_tokens < 1:
+        raise ConfigError(
+            f"task `{task.name}`: {len(samples)} samples, batch_size {batch_size}, max_new_tokens {max_new_tokens}; "
+            "each must be at least 1"
+        )
+    generation = {"max_new_tokens": max_new_tokens, "do_sample": False, "num_beams": 1}
+    card = _card(model, task, samples, generation, about_model or {})
+    run = hash_of({key: value for key, value in card.items() if key != "versions"})
+    answers = Answers(out_dir, task, samples, run, resume=resume)
+    known = answers.read()
+    todo = [index for index in range(rank(), len(samples), world_size()) if index not in known]
+    log.info("task `%s`: %d of %d items to answer here", task.name, len(todo), len(samples))
+    model.eval()
+    for rows in _answer_all(model, samples, todo, generation, batch_size, num_workers, decode_deadline_s):
+        answers.append(rows)
+    rows = answers.wait()
+    results = task.summary([answers.item(row) for row in rows])
+    if is_main():
+        answers.join(rows)
+        counts = {name: results[name] for name in ("num_items", "unparsed", "failed") if name in results}
+        write_json(out_dir / CARD, {**card, "evaluation": run, **counts})
+        write_json(out_dir / RESULTS, {"task": task.name, "evaluation": run, **results})
+    return results
+
+
+def _answer_all(
+    model: VideoLM,
+    samples: Sequence[Sample],
+    todo: Sequence[int],
+    generation: Mapping[str, Any],
+    batch_size: int,
+    num_workers: int,
+    decode_deadline_s: float,
+) -> Iterator[list[Row]]:
+    """The rows of one batch after the other, decoding ahead."""
+    plan = [list(todo[i : i + batch_size]) for i in range(0, len(todo), batch_size)]
+    failures = _Failures()
+    with build_loader(
+        _Questions(Source("items", [*samples, _STAND_IN]), partial(model.processor.prepare, answer=False)),
+        partial(model.processor.collate, pad="left"),
+        plan,
+        num_workers=min(num_workers, len(todo)),
+        decode_deadline_s=decode_deadline_s,
+        ledger=failures,
+    ) as loader:
+        for indices, batch in zip(plan, loader, strict=True):
+            yield _answer(model, batch, indices, failures.reasons, generation)
+
+
+_STAND_IN = Sample("stand-in", (Turn("user", "-"),))
+"""Takes the place of an item that failed, so that the others of its batch can be answered."""
+
+
+class _Questions(PreparedDataset):
+    """The items, with the stand-in as last row."""
+
+    def replacement(self, index: int) -> int:
+        return len(self) - 1
+
+
+class _Failures(BadSampleLedger):
+    """Remembers why items failed and stops for none."""
+
+    def __init__(self) -> None:
+        super().__init__(policy="skip", max_bad_fraction=1.0)
+        self.reasons: dict[int, str] = {}
+
+    def bad(self, row: BadRow) -> None:
+        self.reasons[row.row] = row.reason
+        super().bad(row)
+
+
+def _answer(
+    model: VideoLM, batch: Batch, indices: Sequence[int], reasons: Mapping[int, str], options: Mapping[str, Any]
+) -> list[Row]:
+    """Rows of one batch; nothing is generated for one that failed altogether."""
+    if all(index in reasons for index in indices):
+        texts = [""] * len(indices)
+    else:
+        parameter = next(model.parameters(), None)
+        device = torch.device("cpu") if parameter is None else parameter.device
+        with torch.inference_mode():
+            texts = model.generate(batch.to(device), **options)
+    return [
+        {"index": index, "text": "" if index in reasons else text, "failed": reasons.get(index)}
+        for index, text in zip(indices, texts, strict=True)
+    ]
+
+
+def _card(
+    model: VideoLM, task: Task, samples: Sequence[Sample], generation: Mapping[str, Any], about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What one has to know to compare the numbers with others."""
+    config = draccus.encode(model.config, ModelConfig)
+    prompts = [[sample.id, *((turn.role, turn.text) for turn in sample.turns)] for sample in samples]
+    return {
+        "task": task.name,
+        **task.describe(),
+        "parser": task.parser,
+        "prompts_sha256": hash_of(prompts),
+        "model": dict(about),
+        "frames": config.get("num_frames"),
+        "resize": config.get("image_resize_strategy"),
+        "model_config": config,
+        "generation": dict(generation),
+        "decoder": "av",
+        "versions": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,78 @@
+"""Sample to example to batch for the multi-encoder family: one decode, uint8 views, token ids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from merv.backbones.llm.prompts import PromptTemplate
+from merv.data.sample import IGNORE_INDEX, Batch, Example, Sample
+from merv.errors import SampleError
+from merv.models.base import Processor
+from merv.video.transforms import View
+
+
+@dataclass
+class MultiEncoderProcessor(Processor):
+    """Decodes a clip once for all encoders and ships bytes; normalisation happens on the accelerator."""
+
+    views: tuple[View, ...]
+    """The distinct views the encoders want; encoders with equal views share one tensor."""
+    num_frames: int
+    """Frames decoded of a clip: what the most demanding encoder sees."""
+    tokenizer: Any
+    template: PromptTemplate
+    max_text_tokens: int
+    """Tokens of text a row may have beside its visual tokens."""
+
+    def prepare(self, sample: Sample, *, answer: bool = True) -> Example:
+        """Decode and tokenise; a text that is too long is cut at the end.
+
+        Raises:
+            SampleError: more than one medium, an unreadable one, turns out of order, or no answer left after the cut.
+        """
+        encoded = self.template.encode(sample.turns, self.tokenizer, answer=answer)
+        if not answer and len(encoded.ids) > self.max_text_tokens:
+            raise SampleError(f"the prompt has {len(encoded.ids)} tokens; {self.max_text_tokens} fit beside the video")
+        ids = torch.tensor(encoded.ids[: self.max_text_tokens])
+        labels = torch.tensor(encoded.labels[: self.max_text_tokens])
+        if answer and not bool((labels[1:] != IGNORE_INDEX).any()):
+            raise SampleError(f"no answer within the first {self.max_text_tokens} tokens; raise llm_max_length")
+        return Example(ids, labels, self._frames(sample), sample.id)
+
+    def _frames(self, sample: Sample) -> dict[str, Tensor]:
+        from merv.video.decode import read_clip
+
+        if len(sample.media) > 1:
+            raise SampleError(f"{len(sample.media)} media in one row; this model takes one video or image")
+        if not sample.media:
+            return {}
+        frames = read_clip(sample.media[0], self.num_frames).frames
+        return {view.name: view.apply(frames).contiguous() for view in self.views}
+
+    def collate(self, examples: Sequence[Example], *, indices: Sequence[int] = (), pad: str = "right") -> Batch:
+        """Pad the texts and join the frames."""
+        width = max(len(example.input_ids) for example in examples)
+        pad_id = self.tokenizer.pad_token_id
+        visual = [row for row, example in enumerate(examples) if example.has_visual]
+        frames = {
+            view.name: torch.cat([examples[row].frames[view.name] for row in visual]) for view in self.views if visual
+        }
+        first = self.views[0].name
+        return Batch(
+            input_ids=torch.stack([_padded(e.input_ids, width, pad_id, pad) for e in examples]),
+            labels=torch.stack([_padded(e.labels, width, IGNORE_INDEX, pad) for e in examples]),
+            attention_mask=torch.stack([_padded(torch.ones_like(e.input_ids), width, 0, pad) for e in examples]).bool(),
+            visual_rows=torch.tensor(visual, dtype=torch.int64),
+            num_frames=tuple(examples[row].frames[first].shape[0] for row in visual),
+            frames=frames,
+            sample_ids=tuple(example.sample_id for example in examples),
+            indices=tuple(indices),
+        )
+
+
+def _padded(values: Tensor, width: int, fill: int, side: str) -> Tensor:
+    missing = width - len(values)
+    return torch.nn.functional.pad(values, (missing, 0) if side == "left" else (0, missing), value=fill)

@@ -1,0 +1,165 @@
+"""A run's folder: where its weights came from, what identifies it, and the files it leaves."""
+
+import json
+import logging
+import platform
+import subprocess
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+import merv
+from merv.conf import files
+from merv.data.dataset import Source
+from merv.errors import CheckpointError, ConfigError, MervError
+from merv.models.base import VideoLM
+from merv.models.stage import StageConfig
+from merv.models.weights import FILE, load_parts, save_parts
+from merv.runs.pretrain_config import PretrainConfig
+from merv.training.world import World
+
+logger = logging.getLogger(__name__)
+
+STARTS_FROM = {"align": (), "full-align": (), "finetune": ("full-align", "align")}
+STARTS_FROM["full-finetune"] = ("finetune", *STARTS_FROM["finetune"])
+"""Stages a stage looks for among earlier runs of the same model."""
+
+
+def find_parent(config: PretrainConfig, model: VideoLM) -> tuple[list[str], list[str]]:
+    """Load the weights the stage starts from into `model`; gives the runs they came from and the parts they filled.
+
+    Raises:
+        ConfigError: `pretrained_checkpoint` names nothing.
+        CheckpointError: its weights are of another model.
+    """
+    path = config.pretrained_checkpoint
+    if path is not None:
+        path = path if path.suffix == ".safetensors" else path / FILE
+        if not path.is_file():
+            raise ConfigError(f"pretrained_checkpoint: {path} does not exist; name a finished run's folder")
+    else:
+        path = _latest_run(config)
+    if path is None:
+        if STARTS_FROM[config.stage]:
+            logger.info(
+                "no finished %s run of model_id `%s` in %s: projectors start from random weights",
+                " or ".join(STARTS_FROM[config.stage]),
+                config.model.model_id,
+                config.run_root_dir,
+            )
+        return [], []
+    parts = load_parts(model, path)
+    logger.info("starting from %s (%s)", path, ", ".join(parts))
+    return [str(path.parent)], parts
+
+
+def _latest_run(config: PretrainConfig) -> Path | None:
+    """The newest finished run that this stage of the same model starts from; later stages come first."""
+    for stage in STARTS_FROM[config.stage]:
+        found = []
+        for path in config.run_root_dir.glob(f"*/{FILE}"):
+            if path.parent != config.run_dir and _is_run_of(path.parent, config, stage):
+                found.append((path.stat().st_mtime, path))
+        if found:
+            return max(found)[1]
+    return None
+
+
+def _is_run_of(folder: Path, config: PretrainConfig, stage: str) -> bool:
+    try:
+        other = files.load(PretrainConfig, folder / "config.yaml")
+    except (OSError, MervError):  # some other program's folder, or a model of a plugin that is not loaded
+        return False
+    return other.stage == stage and other.model.model_id == config.model.model_id
+
+
+def identity(config: PretrainConfig) -> dict[str, Any]:
+    """What a checkpoint and the run that resumes it must agree on."""
+    model = files.encode(config)["model"]
+    stages = {name for name, value in vars(config.model).items() if isinstance(value, StageConfig)}
+    wiring = {key: value for key, value in model.items() if key not in stages}
+    for key in ("enable_gradient_checkpointing", "enable_mixed_precision_training", "reduce_in_full_precision"):
+        wiring.pop(key, None)
+    stage = files.encode(config.stage_config)
+    return {"stage": config.stage, "model": wiring, "lora": stage["lora"], "seed": config.seed}
+
+
+def check_identity(config: PretrainConfig, trainer_state: dict[str, Any], path: Path) -> None:
+    """Refuse a checkpoint of another model.
+
+    Raises:
+        CheckpointError: the first difference.
+    """
+    there = _flat(trainer_state.get("identity", {}))
+    here = _flat(json.loads(json.dumps(identity(config))))
+    for key in sorted({*there, *here}):
+        if there.get(key) != here.get(key):
+            raise CheckpointError(
+                f"{path} is of another model: {key} is {there.get(key)} there, {here.get(key)} here; "
+                "choose another --run_id, or the options of the run"
+            )
+
+
+def _flat(tree: dict[str, Any], at: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{at}.{key}".lstrip(".")
+        flat.update(_flat(value, name) if isinstance(value, dict) else {name: value})
+    return flat
+
+
+def export_model(config: PretrainConfig, model: nn.Module, parts: list[str], world: World) -> None:
+    """Write model.safetensors, config.json and the tokenizer; a collective."""
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    state = get_model_state_dict(model, options=options)
+    if world.rank != 0:
+        return
+    lora = config.stage_config.lora
+    kept = {name: t for name, t in state.items() if name.split(".", 1)[0] in parts}
+    save_parts(config.run_dir / FILE, kept, parts, lora)
+    (config.run_dir / "config.json").write_text(json.dumps(files.encode(config), indent=1))
+    processor = getattr(model, "module", model).processor
+    if hasattr(processor, "tokenizer"):
+        processor.tokenizer.save_pretrained(config.run_dir)
+
+
+def write_lineage(config: PretrainConfig, source: Source, world_size: int, parents: list[str]) -> None:
+    """What a reader needs to believe the numbers: data with hashes, parents, versions, commit."""
+    packages = ("torch", "transformers", "av", "draccus", "peft")
+    lineage = {
+        "run_id": config.run_id,
+        "stage": config.stage,
+        "parents": parents,
+        "data": {str(path): _hash(path) for path in source.files},
+        "world_size": world_size,
+        "merv": merv.__version__,
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in packages},
+        "commit": _commit(),
+    }
+    config.run_dir.mkdir(parents=True, exist_ok=True)
+    (config.run_dir / "lineage.json").write_text(json.dumps(lineage, indent=1))
+
+
+def _hash(path: Path) -> str:
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _commit() -> str | None:
+    """Commit of the checkout merv runs from; None for an installed package."""
+    folder = Path(merv.__file__).parent
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()

@@ -1,0 +1,1 @@
+"""`--plan`: what a run would do, without doing any of it."""

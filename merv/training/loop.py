@@ -1,0 +1,150 @@
+"""THE loop: every family, every stage and every strategy trains through `train`."""
+
+import json
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from merv.data.ledger import BadSampleLedger
+from merv.data.sample import Batch
+from merv.data.sampling import BatchSampler
+from merv.errors import RunStopped
+from merv.models.stage import StageConfig
+from merv.training.checkpoint import Checkpointer
+from merv.training.metrics import InputBoundNotice, StepMetrics
+from merv.training.optim import learning_rate, set_learning_rate
+from merv.training.progress import Progress
+from merv.training.signals import StopRequest
+from merv.training.strategies.base import Strategy
+from merv.training.trackers import Tracker
+from merv.training.watchdog import Watchdog
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Job:
+    """Everything one training needs, made by merv.runs.pretrain."""
+
+    model: nn.Module
+    """The model as `strategy.prepare` gave it."""
+    strategy: Strategy
+    optimizer: torch.optim.Optimizer
+    stage: StageConfig
+    batches: Iterator[Batch]
+    """This process's micro-batches, from the sampler's place on."""
+    sampler: BatchSampler
+    ledger: BadSampleLedger
+    checkpointer: Checkpointer
+    tracker: Tracker
+    metrics: StepMetrics
+    watchdog: Watchdog
+    stop: StopRequest
+    run_dir: Path
+    num_steps: int
+    visual_tokens: int
+    """Visual tokens of a row with frames."""
+    flops_per_token: float = 0.0
+    """Model FLOPs of one token of the LLM's sequence, forward and backward, everything around it included."""
+    first_step: int = 0
+    save_every: int = 512
+    num_workers: int = 2
+    identity: dict[str, Any] = field(default_factory=dict)
+    """What a checkpoint must agree on before it is resumed."""
+
+    def trainer_state(self) -> dict[str, Any]:
+        """What a checkpoint holds beside tensors and random generators."""
+        return {
+            "sampler": self.sampler.state_dict(),
+            "ledger": self.ledger.state_dict(),
+            "num_steps": self.num_steps,
+            "identity": self.identity,
+        }
+
+
+def train(job: Job) -> int:
+    """Train from `first_step` to `num_steps`, or until asked to stop; gives the number of steps done.
+
+    Raises:
+        RunStopped: the loss is not finite, too many samples are bad, or a checkpoint cannot be written.
+    """
+    accumulation = job.stage.accumulation_steps(job.strategy.world.size)
+    notice = InputBoundNotice(job.num_workers)
+    step = saved = job.first_step
+    job.metrics.restart()
+    with job.watchdog, Progress(job.num_steps, start=job.first_step) as progress:
+        while step < job.num_steps:
+            job.watchdog.beat(step, "data")
+            with job.metrics.waiting():
+                micro_batches = list(islice(job.batches, accumulation))
+            row, stopping = train_step(job, step, micro_batches)
+            step += 1
+            job.sampler.advance()
+            job.tracker.log(step, row)
+            progress.update(step, row)
+            notice.observe(row)
+            if stopping or step == job.num_steps or step % job.save_every == 0:
+                job.watchdog.beat(step, "checkpoint")
+                job.checkpointer.save(step, job.model, job.optimizer, job.trainer_state())
+                saved = step
+                job.metrics.restart()
+            job.checkpointer.poll()
+            if stopping:
+                break
+    assert saved == step, "the last step is always saved"
+    job.checkpointer.finish()
+    return step
+
+
+def train_step(job: Job, step: int, micro_batches: list[Batch]) -> tuple[dict[str, float], bool]:
+    """One optimiser step: gradients of the mean loss over all target tokens of the step, wherever they are.
+
+    Gives the step's metrics, and whether any process was asked to stop.
+    """
+    strategy, world = job.strategy, job.strategy.world
+    [step_tokens] = world.sum(sum(batch.num_target_tokens() for batch in micro_batches))
+    own_loss = torch.zeros((), device=world.device, dtype=torch.float64)
+    for number, batch in enumerate(micro_batches):
+        strategy.synchronise(job.model, number == len(micro_batches) - 1)
+        job.watchdog.beat(step, "forward")
+        output = strategy.forward(job.model, batch)
+        job.watchdog.beat(step, "backward")
+        strategy.backward(output, step_tokens)
+        own_loss += output.loss_sum.detach()
+    job.watchdog.beat(step, "optimiser")
+    loss_sum, stopping = world.sum(own_loss.item(), job.stop.requested)
+    loss = loss_sum / max(step_tokens, 1.0)
+    grad_norm = strategy.clip(job.model.parameters(), job.stage.max_grad_norm)
+    if not (math.isfinite(loss) and math.isfinite(grad_norm)):
+        raise _not_finite(job, step, micro_batches, loss, grad_norm)
+    rate = learning_rate(step, job.num_steps, job.stage)
+    set_learning_rate(job.optimizer, rate)
+    job.optimizer.step()
+    job.optimizer.zero_grad(set_to_none=True)
+    return _measure(job, micro_batches, loss, rate, grad_norm), stopping > 0
+
+
+def _measure(job: Job, micro_batches: list[Batch], loss: float, rate: float, grad_norm: float) -> dict[str, float]:
+    text = sum(int(batch.attention_mask.sum()) for batch in micro_batches)
+    visual = sum(len(batch.visual_rows) for batch in micro_batches) * job.visual_tokens
+    job.metrics.count(samples=sum(b.size for b in micro_batches), text_tokens=text, visual_tokens=visual)
+    flops = job.flops_per_token * (text + visual)
+    return job.metrics.finish(loss=loss, lr=rate, grad_norm=grad_norm, bad_samples=job.ledger.num_bad, flops=flops)
+
+
+def _not_finite(job: Job, step: int, micro_batches: list[Batch], loss: float, grad_norm: float) -> RunStopped:
+    """Write down what the step was made of: nothing of it has reached the parameters."""
+    path = job.run_dir / f"not_finite-{job.strategy.world.rank:05d}.json"
+    batches = [{"sample_ids": b.sample_ids, "rows": b.indices} for b in micro_batches]
+    path.write_text(json.dumps({"step": step, "loss": str(loss), "grad_norm": str(grad_norm), "batches": batches}))
+    return RunStopped(
+        f"step {step}: loss {loss}, gradient norm {grad_norm}; the batch is in {path}; "
+        "look at its rows or lower the learning rate, then resume from the last checkpoint"
+    )

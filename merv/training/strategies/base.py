@@ -1,0 +1,76 @@
+"""The contract of a strategy: prepare a model for several processes, and run its forward and backward passes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from draccus import ChoiceRegistry
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from merv.data.sample import Batch
+from merv.models.base import Output, VideoLM
+from merv.registry import Registry
+from merv.training.world import World
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What the forward pass computes in; parameters and optimiser states are float32."""
+
+    compute: torch.dtype = torch.float32
+    reduce: torch.dtype = torch.float32
+    """Gradients are summed over processes in this type."""
+
+
+@dataclass
+class StrategyConfig(Registry, ChoiceRegistry, kind="strategy"):
+    """How a model is spread over processes."""
+
+    def build(self, world: World, precision: Precision) -> "Strategy":
+        """Make the strategy for the processes of `world`.
+
+        Raises:
+            ConfigError: it does not work with this number of processes.
+        """
+        raise TypeError(f"{type(self).__name__} does not define build()")
+
+
+class Strategy(ABC):
+    """Runs one model on the processes of a world."""
+
+    def __init__(self, world: World, precision: Precision) -> None:
+        """Remember where to run and in what precision."""
+        self.world = world
+        self.precision = precision
+
+    @abstractmethod
+    def prepare(self, model: VideoLM) -> nn.Module:
+        """Move the model to the device and spread it; call the result in place of the model."""
+
+    def synchronise(self, model: nn.Module, on: bool) -> None:  # noqa: B027 - one process has nothing to do
+        """Whether the next backward pass sums gradients over processes: only the last of a step has to."""
+
+    def forward(self, model: nn.Module, batch: Batch) -> Output:
+        """Loss of a micro-batch on this process."""
+        device, dtype = self.world.device, self.precision.compute
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            return model(batch.to(device))
+
+    def backward(self, output: Output, step_tokens: float) -> None:
+        """Gradients of the step's mean loss.
+
+        Processes average gradients, so the sum over target tokens is scaled to make that average the mean over
+        `step_tokens`, the target tokens of all micro-batches on all processes.
+        """
+        (output.loss_sum * (self.world.size / max(step_tokens, 1.0))).backward()
+
+    def clip(self, parameters: Iterable[nn.Parameter], max_norm: float) -> float:
+        """Scale gradients down to `max_norm` (0: leave them); gives the norm before."""
+        found = [p for p in parameters if p.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad for p in found])  # type: ignore[misc]
+        whole: Tensor = norm.full_tensor() if isinstance(norm, DTensor) else norm
+        if max_norm > 0:
+            nn.utils.clip_grads_with_norm_(found, max_norm, whole)
+        return float(whole)

@@ -1,0 +1,89 @@
+"""Parameters, gradients and optimiser states in shards over the processes: FSDP2, in the variants people name.
+
+Blocks are sharded one by one, what remains (embeddings, projectors, fusion, head) with the whole model.
+https://docs.pytorch.org/docs/stable/distributed.fsdp.fully_shard.html
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, fully_shard
+
+from merv.errors import ConfigError
+from merv.models.base import VideoLM
+from merv.training.strategies.base import Precision, Strategy, StrategyConfig
+from merv.training.world import World
+
+
+@StrategyConfig.register_subclass("fsdp-full-shard")
+@dataclass
+class FsdpConfig(StrategyConfig):
+    """Parameters are gathered for a block's forward pass and again for its backward pass (like ZeRO-3)."""
+
+    reshard_after_forward: bool = True
+    """Give gathered parameters back after the forward pass; False keeps them until the backward pass."""
+    offload: bool = False
+    """Keep shards and optimiser states in CPU memory."""
+    replicate_across_nodes: bool = False
+    """Shard within a node only; nodes hold copies."""
+
+    def build(self, world: World, precision: Precision) -> "Fsdp":
+        """Make it."""
+        return Fsdp(world, precision, self)
+
+
+FsdpConfig.preset("fsdp-shard-grad-op", reshard_after_forward=False).__doc__ = (
+    "Parameters stay gathered between forward and backward pass (like ZeRO-2): faster, more memory."
+)
+FsdpConfig.preset("fsdp-full-shard-offload", offload=True).__doc__ = (
+    "As fsdp-full-shard, with shards and optimiser states in CPU memory: for models that fit no other way."
+)
+FsdpConfig.preset("hsdp", replicate_across_nodes=True).__doc__ = (
+    "As fsdp-full-shard within a node; nodes hold copies and average gradients (hybrid sharding)."
+)
+
+
+class Fsdp(Strategy):
+    """torch's fully_shard."""
+
+    def __init__(self, world: World, precision: Precision, config: FsdpConfig) -> None:
+        """Lay out the processes."""
+        super().__init__(world, precision)
+        self.config = config
+        self.mesh = self._mesh()
+
+    def prepare(self, model: VideoLM) -> nn.Module:
+        """Shard the blocks, then the rest."""
+        options: dict[str, Any] = {
+            "mesh": self.mesh,
+            "reshard_after_forward": self.config.reshard_after_forward,
+            "mp_policy": MixedPrecisionPolicy(param_dtype=self.precision.compute, reduce_dtype=self.precision.reduce),
+        }
+        if self.config.offload:
+            options["offload_policy"] = CPUOffloadPolicy(pin_memory=self.world.device.type != "cpu")
+        else:
+            model = model.to(self.world.device)
+        for block in model.blocks():
+            fully_shard(block, **options)
+        fully_shard(model, **options)
+        if self.config.offload:
+            for buffer in model.buffers():  # only parameters are offloaded
+                buffer.data = buffer.data.to(self.world.device)
+        return model
+
+    def synchronise(self, model: nn.Module, on: bool) -> None:
+        """Sum gradients over processes in the next backward pass, or keep them for later."""
+        assert isinstance(model, FSDPModule)
+        model.set_requires_gradient_sync(on)
+
+    def _mesh(self) -> DeviceMesh:
+        kind, size = self.world.device.type, self.world.size
+        if not self.config.replicate_across_nodes:
+            return init_device_mesh(kind, (size,), mesh_dim_names=("shard",))
+        per_node = int(os.environ.get("LOCAL_WORLD_SIZE", size))
+        if size % per_node:
+            raise ConfigError(f"hsdp: {size} processes do not divide into nodes of {per_node}; start as many on each")
+        return init_device_mesh(kind, (size // per_node, per_node), mesh_dim_names=("replicate", "shard"))
