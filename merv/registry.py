@@ -95,6 +95,21 @@ class Registry(ChoiceRegistry):
             raise ConfigError(f"unknown {cls.kind} `{name}`; {did_you_mean(name, cls.available())}")
         return cls._choice_registry[name]
 
+    @classmethod
+    def new(cls, name: str, **options: Any) -> Self:
+        """A config of the class called `name`.
+
+        Raises:
+            ConfigError: no such name, or no such option; the message lists near names.
+        """
+        config_class = cls.get(name)
+        known = [field.name for field in dataclasses.fields(config_class) if field.init]  # type: ignore[arg-type]
+        for option in options:
+            if option not in known:
+                tail = did_you_mean(option, known).replace("registered:", "it has")
+                raise ConfigError(f"{cls.kind} `{name}` has no option `{option}`; {tail}")
+        return config_class(**options)
+
     @property
     def type_name(self) -> str:
         """The name this config's class is registered under."""

@@ -1,4 +1,7 @@
-"""Named models: sizes and stages under the names people type.  Class defaults are plain; published values stand here."""
+"""Named models: sizes and stages under the names people type.
+
+Class defaults are plain; published values stand here.
+"""
 
 from merv.models.fusion import FusionConfig
 from merv.models.multi_encoder.config import MultiEncoderConfig
@@ -33,8 +36,8 @@ MultiEncoderConfig.preset(
     ],
     num_frames=[16, 16, 32, 16],
     llm_backbone_id="llama2-7b-pure",
-    projector=ProjectorConfig.get("avg3d")(),
-    fusion=FusionConfig.get("cross_attention")(),
+    projector=ProjectorConfig.new("avg3d"),
+    fusion=FusionConfig.new("cross_attention"),
     projector_token_length=64,
     visual_feature_length=1024,
     align=ALIGN,
@@ -46,7 +49,7 @@ MultiEncoderConfig.preset(
 TINY_STAGE = StageConfig(
     global_batch_size=32,
     per_device_batch_size=16,
-    learning_rate=2e-3,
+    learning_rate=1e-3,
     weight_decay=0.01,
     warmup_ratio=0.05,
     train_strategy="fsdp-full-shard",
@@ -57,8 +60,8 @@ MultiEncoderConfig.preset(
     video_backbone_ids=["tiny-frames", "tiny-coarse", "tiny-motion"],
     num_frames=[4, 8, 8],
     llm_backbone_id="tiny-llama",
-    projector=ProjectorConfig.get("avg3d")(),
-    fusion=FusionConfig.get("cross_attention")(embed_dim=64),
+    projector=ProjectorConfig.new("avg3d"),
+    fusion=FusionConfig.new("cross_attention", embed_dim=64),
     projector_token_length=4,
     visual_feature_length=16,
     llm_max_length=512,

@@ -13,6 +13,7 @@ from torch import Tensor
 from merv.chat import IGNORE_INDEX, Turn
 from merv.video.media import MediaRef, Span
 
+
 @dataclass(frozen=True)
 class Sample:
     """One row of a dataset; media are references, nothing has been opened."""

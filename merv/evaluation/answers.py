@@ -60,10 +60,10 @@ class Answers:
         """
         rows: dict[int, Row] = {}
         for path in (*sorted(self.folder.glob("predictions-rank*.jsonl")), self.folder / PREDICTIONS):
-            for row in read_rows(path):
+            for row in _rows(path):
                 if row["evaluation"] != self.run:
                     raise ConfigError(
-                        f"{path} holds answers of another model, task or way of asking; delete it or name another folder"
+                        f"{path} holds answers of another model, task or prompt; delete it or name another folder"
                     )
                 rows[row["index"]] = row
         return rows
@@ -140,5 +140,5 @@ def write_json(path: Path, value: Any) -> None:
 def write(path: Path, text: str) -> None:
     """Replace a file as a whole."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8")
+    unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
     unfinished.replace(path)

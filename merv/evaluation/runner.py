@@ -1,12 +1,11 @@
 """Ask a model every question of a task, keep each answer as it comes, and sum up.
 
-A folder holds one evaluation: `predictions.jsonl` (a row an item, appended), `results.json` and `card.json`.  It can be
-interrupted and taken up again.  Several processes share the items by rank; each appends to a file of its own, and when
-all answers are there rank 0 joins them.  The result does not depend on their number.
+A folder holds one evaluation: `predictions.jsonl` (a row an item, appended), `results.json` and `card.json`.  It can
+be interrupted and taken up again.  Several processes share the items by rank; each appends to a file of its own, and
+when all answers are there rank 0 joins them.  The result does not depend on their number.
 """
 
 import importlib.metadata
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -71,7 +70,8 @@ def evaluate(
         )
     generation = {"max_new_tokens": max_new_tokens, "do_sample": False, "num_beams": 1}
     card = _card(model, task, samples, generation, about_model or {})
-    run = hash_of({key: value for key, value in card.items() if key != "versions"})
+    weights = card["model"].get("weights_sha256", card["model"])  # the same weights may have moved
+    run = hash_of({**card, "model": weights, "versions": None})
     answers = Answers(out_dir, task, samples, run, resume=resume)
     known = answers.read()
     todo = [index for index in range(rank(), len(samples), world_size()) if index not in known]

@@ -95,7 +95,7 @@ class VideoLM(nn.Module, ABC):
         """Answers to left-padded prompts, one string a row."""
 
     def unpublished_parts(self) -> set[str]:
-        """Parts whose weights nobody can download, so that a saved model must hold them; all, unless a family knows."""
+        """Parts whose weights nobody can download, so that a saved model holds them; all, unless a family knows."""
         return set(self.parts())
 
     def visual_tokens(self) -> int:

@@ -19,7 +19,7 @@ def add_lora(model: Any, config: LoraConfig) -> None:
 
     peft_config = PeftConfig(
         r=config.rank,
-        lora_alpha=config.alpha,
+        lora_alpha=config.alpha,  # type: ignore[arg-type]  # peft divides by the rank
         lora_dropout=config.dropout,
         target_modules=config.target_modules or linear_names(model),
     )
@@ -37,7 +37,7 @@ def merge_lora(model: Any) -> None:
 
     for name, module in list(model.named_modules()):
         if isinstance(module, BaseTunerLayer):
-            module.merge()  # type: ignore[operator]
+            module.merge()
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent), child, module.get_base_layer())
 
@@ -45,5 +45,7 @@ def merge_lora(model: Any) -> None:
 def linear_names(model: Any) -> list[str]:
     """Last names of the linear layers, the head left out."""
     head = model.get_output_embeddings()
-    found = {name.rpartition(".")[2] for name, m in model.named_modules() if isinstance(m, nn.Linear) and m is not head}
+    found = {
+        name.rpartition(".")[2] for name, m in model.named_modules() if isinstance(m, nn.Linear) and m is not head
+    }
     return sorted(found)

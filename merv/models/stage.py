@@ -37,7 +37,7 @@ class LoraConfig:
 
 @dataclass
 class StageConfig:
-    """How one stage trains.  `--model.finetune.learning_rate 1e-5`, or the flat `--model.finetune_learning_rate 1e-5`."""
+    """How one stage trains: `--model.finetune.learning_rate 1e-5`, or flat, `--model.finetune_learning_rate 1e-5`."""
 
     epochs: int = 1
     """Passes over the data."""

@@ -115,14 +115,14 @@ def _flat(tree: dict[str, Any], at: str = "") -> dict[str, Any]:
 def export_model(config: PretrainConfig, model: nn.Module, parts: list[str], world: World) -> None:
     """Write model.safetensors, config.json and the tokenizer; a collective."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    state = get_model_state_dict(model, options=options)
+    state: dict[str, Any] = get_model_state_dict(model, options=options)
     if world.rank != 0:
         return
     lora = config.stage_config.lora
     kept = {name: t for name, t in state.items() if name.split(".", 1)[0] in parts}
     save_parts(config.run_dir / FILE, kept, parts, lora)
     (config.run_dir / "config.json").write_text(json.dumps(files.encode(config), indent=1))
-    processor = getattr(model, "module", model).processor
+    processor: Any = getattr(model, "module", model).processor
     if hasattr(processor, "tokenizer"):
         processor.tokenizer.save_pretrained(config.run_dir)
 

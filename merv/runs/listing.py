@@ -42,9 +42,18 @@ def listing(kind: str) -> str:
     Raises:
         ConfigError: there is no such kind; the message lists near ones.
     """
+    return table(family_of(kind))
+
+
+def family_of(kind: str) -> type[Registry]:
+    """The registry of one kind.
+
+    Raises:
+        ConfigError: there is no such kind; the message lists near ones.
+    """
     if kind not in FAMILIES:
         raise ConfigError(f"unknown kind `{kind}`; {did_you_mean(kind, FAMILIES)}")
-    return table(load_family(FAMILIES[kind]))
+    return load_family(FAMILIES[kind])
 
 
 def load_family(family: Family) -> type[Registry]:

@@ -1,1 +1,87 @@
-"""`--plan`: what a run would do, without doing any of it."""
+"""`--plan`: what a run would do.  The model is laid out without memory for its weights, and nothing is trained."""
+
+import logging
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+from merv import runtime
+from merv.errors import ConfigError, MervError
+from merv.evaluation.report import table
+from merv.models.base import VideoLM
+from merv.models.freeze import set_stage
+from merv.runs.pretrain_config import PretrainConfig
+
+BYTES_TRAINED = 16
+"""float32 weight, gradient and two moments of AdamW."""
+BYTES_FROZEN = 4
+
+logger = logging.getLogger(__name__)
+
+
+def show(config: PretrainConfig, write: Callable[[str], object] = logger.info) -> None:
+    """Tell what would run: parts, memory, steps, and what is missing."""
+    lines = [f"plan of {config.run_dir}: {config.model.type_name}, stage {config.stage}", ""]
+    missing: list[str] = []
+    lines += _rows_and_steps(config, missing)
+    lines += _parts(config, missing)
+    if missing:
+        lines += ["", "missing:", *(f"- {line}" for line in missing)]
+    write("\n".join(lines))
+
+
+def _rows_and_steps(config: PretrainConfig, missing: list[str]) -> list[str]:
+    stage, size = config.stage_config, runtime.world_size()
+    lines = [
+        f"strategy {stage.train_strategy}, {size} process{'es' if size > 1 else ''}, "
+        f"{stage.global_batch_size} samples a step in micro-batches of {stage.per_device_batch_size}"
+    ]
+    try:
+        lines.append(f"{stage.accumulation_steps(size)} micro-batches a step on each process")
+    except ConfigError as error:
+        missing.append(str(error))
+    try:
+        rows = len(config.dataset.load(config.stage))
+    except MervError as error:
+        missing.append(str(error))
+        return [*lines, "steps: unknown without the data" if stage.max_steps is None else f"steps: {stage.max_steps}"]
+    steps = stage.max_steps or stage.epochs * -(-rows // stage.global_batch_size)
+    return [*lines, f"about {steps} steps over {rows} rows of `{config.dataset.name}`"]
+
+
+def _parts(config: PretrainConfig, missing: list[str]) -> list[str]:
+    try:
+        model = build_empty(config)
+    except (MervError, OSError) as error:
+        missing.append(f"the model cannot be laid out: {error}")
+        return []
+    learning = set_stage(model, config.stage, config.stage_config)
+    counts = {name: _count(part.parameters()) for name, part in model.parts().items()}
+    trained, frozen = (sum(column) for column in zip(*counts.values(), strict=True))
+    rows = [
+        {"part": name, "learns": "yes" if name in learning else "no", "trained": f"{t:,}", "frozen": f"{f:,}"}
+        for name, (t, f) in counts.items()
+    ]
+    rows.append({"part": "all", "learns": "", "trained": f"{trained:,}", "frozen": f"{frozen:,}"})
+    gigabytes = (trained * BYTES_TRAINED + frozen * BYTES_FROZEN) / 1e9
+    visual = model.visual_tokens()
+    return [
+        f"{visual} visual tokens a row, {visual * config.stage_config.global_batch_size:,} a step at most, and text",
+        f"weights, gradients and optimiser: {gigabytes:.2f} GB over all processes of a sharded run; activations extra",
+        "",
+        table(rows, ["part", "learns", "trained", "frozen"]),
+    ]
+
+
+def build_empty(config: PretrainConfig) -> VideoLM:
+    """The model on the meta device: shapes and counts, no weights."""
+    with torch.device("meta"):
+        return config.model.build(seed=config.seed)
+
+
+def _count(parameters: Iterable[nn.Parameter]) -> tuple[int, int]:
+    """Numbers that learn, and that do not."""
+    listed = list(parameters)
+    trained = sum(p.numel() for p in listed if p.requires_grad)
+    return trained, sum(p.numel() for p in listed) - trained

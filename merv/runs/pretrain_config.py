@@ -16,9 +16,9 @@ from merv.models.stage import StageConfig, StageName
 class PretrainConfig:
     """One stage of one model on one dataset."""
 
-    model: ModelConfig = field(default_factory=lambda: ModelConfig.get("merv-base")())
+    model: ModelConfig = field(default_factory=lambda: ModelConfig.new("merv-base"))
     """The model and its stages."""
-    dataset: DatasetConfig = field(default_factory=lambda: DatasetConfig.get("videollava")())
+    dataset: DatasetConfig = field(default_factory=lambda: DatasetConfig.new("videollava"))
     """The data."""
     stage: StageName = "finetune"
     """align | full-align | finetune | full-finetune; what learns in each is in merv/models/stage.py."""

@@ -55,7 +55,7 @@ class Checkpointer:
         self.world = world
         self.keep_last = max(1, keep_last)
         self.asynchronous = asynchronous
-        self._group = dist.new_group(backend="gloo")
+        self._group: Any = dist.new_group(backend="gloo")
         self._pending: tuple[int, Future[Any]] | None = None
         if world.rank == 0:
             folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,9 @@ class Checkpointer:
                 shutil.rmtree(leftover)
         world.barrier()
 
-    def save(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, trainer_state: dict[str, Any]) -> None:
+    def save(
+        self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, trainer_state: dict[str, Any]
+    ) -> None:
         """Begin a checkpoint; one still being written is finished first.  A collective.
 
         Raises:
@@ -156,7 +158,9 @@ class Checkpointer:
             shutil.rmtree(self._path(step).with_name(self._path(step).name + PARTIAL), ignore_errors=True)
         kept = self.latest()
         tail = f"{kept} is whole" if kept else "there is no earlier one"
-        return RunStopped(f"checkpoint at step {step} cannot be written: {_first_line(error)}; {tail}; make room, resume")
+        return RunStopped(
+            f"checkpoint at step {step} cannot be written: {_first_line(error)}; {tail}; make room, resume"
+        )
 
     def _path(self, step: int) -> Path:
         return self.folder / f"step-{step:06d}"
@@ -174,7 +178,8 @@ def latest_checkpoint(folder: Path) -> Path | None:
         named = folder / pointer.read_text().strip()
         if (named / ".metadata").exists():
             return named
-    return (complete_checkpoints(folder) or [None])[-1]
+    whole = complete_checkpoints(folder)
+    return whole[-1] if whole else None
 
 
 def read_trainer_state(path: Path) -> dict[str, Any]:

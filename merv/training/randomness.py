@@ -11,7 +11,7 @@ import torch
 def random_state() -> dict[str, Any]:
     """State of Python's, NumPy's and torch's generators, the current accelerator's included."""
     version, numbers, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state()  # type: ignore[misc]
+    name, keys, position, has_gauss, cached = np.random.get_state()
     state: dict[str, Any] = {
         "python": [version, list(numbers), gauss],
         "numpy": [name, np.asarray(keys).tolist(), position, has_gauss, cached],

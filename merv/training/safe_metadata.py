@@ -71,12 +71,14 @@ class SafeReader(FileSystemReader):
             CheckpointError: they differ; the message names the first difference.
         """
         index = self.read_metadata().state_dict_metadata
-        found = {name.split(".", 1)[1]: entry.size for name, entry in index.items()}  # without model. / optimizer.
+        sizes = {name: entry.size for name, entry in index.items() if isinstance(entry, TensorStorageMetadata)}
+        found = {name.split(".", 1)[1]: size for name, size in sizes.items()}  # without model. / optimizer.
         missing, strange = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
         if missing or strange:
             example = f"it lacks `{missing[0]}`" if missing else f"it also has `{strange[0]}`"
             raise CheckpointError(
-                f"{path} is of another model or stage: {len(missing)} tensors missing, {len(strange)} unknown; {example}"
+                f"{path} is of another model or stage: {len(missing)} tensors missing, {len(strange)} unknown; "
+                f"{example}"
             )
         for name, shape in expected.items():
             if tuple(found[name]) != tuple(shape):

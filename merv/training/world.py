@@ -63,11 +63,15 @@ def join_world(timeout_s: float = 1800.0) -> Iterator[World]:
     rank, size, device = runtime.rank(), runtime.world_size(), runtime.device()
     if device.type != "cpu":
         torch.accelerator.set_device_index(device.index)
-    backend = "gloo" if device.type == "cpu" else f"cpu:gloo,{device.type}:{dist.get_default_backend_for_device(device)}"
+    backend = (
+        "gloo" if device.type == "cpu" else f"cpu:gloo,{device.type}:{dist.get_default_backend_for_device(device)}"
+    )
     timeout = timedelta(seconds=timeout_s)
     root: dist.Store = dist.HashStore() if size == 1 else _torchrun_store(rank, size, timeout)
     store = dist.PrefixStore(f"merv/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", root)
-    dist.init_process_group(backend, store=dist.PrefixStore("group", store), rank=rank, world_size=size, timeout=timeout)
+    dist.init_process_group(
+        backend, store=dist.PrefixStore("group", store), rank=rank, world_size=size, timeout=timeout
+    )
     try:
         yield World(rank, size, device, None if size == 1 else dist.PrefixStore("notes", store))
     finally:

@@ -9,11 +9,13 @@ import torch
 from merv.backbones.llm.base import LLM, LLMConfig
 from merv.backbones.llm.prompts import PromptTemplate
 
-WORDS = """In: Out: Options: (A) (B) (C) (D) (E) A B C D What Which Where When Who How Is Are Do Does In the a an of to is
-are in on at and or then first last before after does do which what where shape shapes colour colours color it its appear
-appears move moves moving change changes order direction way clip video image picture frame red green blue yellow white
-purple orange cyan circle square triangle cross star left right up down start end begin seconds yes no true false Yes No
-Answer answer with one option options only from this that sides many has have not Describe describe . , ? ! ; :"""
+WORDS = """\
+In: Out: Options: (A) (B) (C) (D) (E) A B C D What Which Where When Who How Is Are Do Does In the a an of to
+is are in on at and or then first last before after does do which what where shape shapes colour colours color
+it its appear appears move moves moving change changes order direction way clip video image picture frame red
+green blue yellow white purple orange cyan circle square triangle cross star left right up down start end
+begin seconds yes no true false Yes No Answer answer with one option options only from this that sides many
+has have not Describe describe . , ? ! ; :"""
 """What the tokenizer keeps whole; other text falls apart into shorter pieces, down to bytes, and nothing is lost."""
 
 
@@ -28,7 +30,7 @@ class TinyLlamaConfig(LLMConfig):
     """Width of the embeddings."""
     intermediate_size: int = 256
     """Width inside the feed-forward layers."""
-    num_layers: int = 3
+    num_layers: int = 2
     """Decoder layers."""
     num_heads: int = 4
     """Attention heads."""

@@ -1,4 +1,4 @@
-"""Small video encoders with random weights: for the demo, the tests and CI.  A patch embedding and transformer layers."""
+"""Small video encoders with random weights, for the demo, the tests and CI: convolutions and transformer layers."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -22,7 +22,7 @@ class TinyVideoConfig(VideoBackboneConfig):
     image_size: int = 32
     """Side of the square frame, pixels."""
     patch_size: int = 4
-    """Side of a patch, pixels; divides `image_size`."""
+    """Side of a patch, pixels: a power of two that divides `image_size`."""
     tubelet: int = 1
     """Frames one patch spans; divides `num_frames`."""
     dim: int = 96
@@ -37,6 +37,8 @@ class TinyVideoConfig(VideoBackboneConfig):
     def __post_init__(self) -> None:
         """Check that patches tile the clip."""
         super().__post_init__()
+        if self.patch_size < 2 or self.patch_size & (self.patch_size - 1):
+            raise ConfigError(f"patch_size is {self.patch_size}; it must be a power of two, at least 2")
         if self.image_size % self.patch_size or self.num_frames % self.tubelet:
             raise ConfigError(
                 f"patches of {self.tubelet} frames x {self.patch_size} px do not tile {self.num_frames} frames of "
@@ -53,7 +55,7 @@ TinyVideoConfig.preset("tiny-motion", tubelet=2, temporal=True)
 
 
 class TinyVideoBackbone(VideoBackbone):
-    """Patches of space (and time), then layers that attend within a frame and, if temporal, over time."""
+    """A convolutional stem, then layers that attend within a frame and, if temporal, over time."""
 
     def __init__(self, config: TinyVideoConfig) -> None:
         """Build from `config` with random weights."""
@@ -63,8 +65,8 @@ class TinyVideoBackbone(VideoBackbone):
         side = config.image_size // config.patch_size
         self.grid = FeatureGrid(config.num_frames // config.tubelet, side, side, config.dim)
         self.transform = ClipTransform(View(config.image_size, config.resize), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-        kernel = (config.tubelet, config.patch_size, config.patch_size)
-        self.patches = nn.Conv3d(3, config.dim, kernel, stride=kernel)
+        self.tubelet = config.tubelet
+        self.stem = _stem(3 * config.tubelet, config.dim, config.patch_size)
         # Half as strong as the patches: pooled features of a frozen encoder then still tell where something was.
         self.position = nn.Parameter(torch.randn(side * side, config.dim) * 0.5)
         self.time = nn.Parameter(torch.randn(self.grid.frames, 1, config.dim) * 0.5) if config.temporal else None
@@ -76,8 +78,8 @@ class TinyVideoBackbone(VideoBackbone):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, T, 3, S, S) float -> (B, T / tubelet, N, D)."""
-        x = self.patches(rearrange(pixels, "b t c h w -> b c t h w"))
-        x = nn.functional.gelu(rearrange(x, "b d t h w -> b t (h w) d")) + self.position
+        x = self.stem(rearrange(pixels, "b (t k) c h w -> (b t) (k c) h w", k=self.tubelet))
+        x = rearrange(x, "(b t) d h w -> b t (h w) d", b=len(pixels)) + self.position
         if self.time is not None:
             x = x + self.time
         for layer in self.layers:
@@ -87,6 +89,17 @@ class TinyVideoBackbone(VideoBackbone):
     def blocks(self) -> list[nn.Module]:
         """The transformer layers."""
         return list(self.layers)
+
+
+def _stem(channels: int, dim: int, patch_size: int) -> nn.Sequential:
+    """Convolutions that halve the side until a patch is one point.  (B, C, S, S) -> (B, dim, S / patch, S / patch)."""
+    layers: list[nn.Module] = []
+    halvings = patch_size.bit_length() - 1
+    for left in reversed(range(halvings)):
+        width = dim >> left
+        layers += [nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.GELU()]
+        channels = width
+    return nn.Sequential(*layers)
 
 
 class TinyLayer(nn.Module):

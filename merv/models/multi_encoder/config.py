@@ -27,9 +27,9 @@ class MultiEncoderConfig(ModelConfig):
     """Frames each encoder sees, in the encoders' order; all are taken from one decode of the largest number."""
     llm_backbone_id: str = "tiny-llama"
     """Registered name of the language model; `merv list llm-backbones`."""
-    projector: ProjectorConfig = field(default_factory=lambda: ProjectorConfig.get("avg3d")())
+    projector: ProjectorConfig = field(default_factory=lambda: ProjectorConfig.new("avg3d"))
     """What brings each encoder's features to tokens as wide as the LLM's."""
-    fusion: FusionConfig = field(default_factory=lambda: FusionConfig.get("cross_attention")())
+    fusion: FusionConfig = field(default_factory=lambda: FusionConfig.new("cross_attention"))
     """How the encoders' tokens become one sequence."""
     projector_token_length: int = 64
     """Visual tokens of one time step after the projector; a square number for pooling projectors."""
@@ -78,10 +78,8 @@ class MultiEncoderConfig(ModelConfig):
         """
         resize = {"resize-naive": "naive", "resize-crop": "crop", "letterbox": "letterbox"}[self.image_resize_strategy]
         return [
-            _with_options(
-                VideoBackboneConfig.get(name),
-                {"num_frames": frames, "resize": resize, **self.backbone_options.get(name, {})},
-                where=f"backbone_options.{name}",
+            VideoBackboneConfig.new(
+                name, **{"num_frames": frames, "resize": resize, **self.backbone_options.get(name, {})}
             )
             for name, frames in zip(self.video_backbone_ids, self.num_frames, strict=True)
         ]
@@ -93,7 +91,7 @@ class MultiEncoderConfig(ModelConfig):
             ConfigError: an unknown LLM or option.
         """
         options = {"max_length": self.llm_max_length, **self.llm_options}
-        return _with_options(LLMConfig.get(self.llm_backbone_id), options, where="llm_options")
+        return LLMConfig.new(self.llm_backbone_id, **options)
 
     def build(self, *, seed: int = 0) -> MultiEncoderLM:
         """Make the model; everything without pretrained weights is drawn from `seed`."""
@@ -101,11 +99,3 @@ class MultiEncoderConfig(ModelConfig):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return MultiEncoderLM(self, [config.build() for config in backbones], llm.build())
-
-
-def _with_options(config_class: type[Any], options: dict[str, Any], *, where: str) -> Any:
-    known = config_class.__dataclass_fields__
-    for name in options:
-        if name not in known:
-            raise ConfigError(f"{where}: no option `{name}`; there is {', '.join(known)}")
-    return config_class(**options)

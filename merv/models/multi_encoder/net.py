@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class MultiEncoderLM(VideoLM):
     """Several video encoders, a projector for each, a fusion, and one LLM."""
 
+    config: MultiEncoderConfig
+
     def __init__(self, config: MultiEncoderConfig, backbones: list[VideoBackbone], llm: LLM) -> None:
         """Wire the parts; projectors and fusion are drawn from torch's generator.
 
@@ -36,16 +38,10 @@ class MultiEncoderLM(VideoLM):
         super().__init__()
         self.config = config
         self.video_backbones = nn.ModuleList(backbones)
-        self.projectors = nn.ModuleList(
-            config.projector.build(
-                backbone.grid,
-                llm.dim,
-                tokens_per_frame=config.projector_token_length,
-                output_frames=config.output_frames,
-            )
-            for backbone in backbones
-        )
-        self.fusion = config.fusion.build([projector.num_tokens for projector in self.projectors], llm.dim)
+        sizes = {"tokens_per_frame": config.projector_token_length, "output_frames": config.output_frames}
+        projectors = [config.projector.build(backbone.grid, llm.dim, **sizes) for backbone in backbones]
+        self.projectors = nn.ModuleList(projectors)
+        self.fusion = config.fusion.build([projector.num_tokens for projector in projectors], llm.dim)
         self.llm = llm
         self.max_frames = max(backbone.num_frames for backbone in backbones)
         self.processor = MultiEncoderProcessor(
@@ -119,7 +115,7 @@ class MultiEncoderLM(VideoLM):
         pairs = zip(self.video_backbones, self.projectors, strict=True)
         return self.fusion([projector(self._features(backbone, batch)) for backbone, projector in pairs]).tokens
 
-    def _features(self, backbone: VideoBackbone, batch: Batch) -> Tensor:
+    def _features(self, backbone: Any, batch: Batch) -> Tensor:
         """Features of every row with frames, (V, T, N, D), from one call of the encoder."""
         view = backbone.transform.view
         counts, pixels = batch.num_frames, batch.frames.get(view.name)

@@ -64,7 +64,9 @@ class MultiEncoderProcessor(Processor):
         return Batch(
             input_ids=torch.stack([_padded(e.input_ids, width, pad_id, pad) for e in examples]),
             labels=torch.stack([_padded(e.labels, width, IGNORE_INDEX, pad) for e in examples]),
-            attention_mask=torch.stack([_padded(torch.ones_like(e.input_ids), width, 0, pad) for e in examples]).bool(),
+            attention_mask=torch.stack(
+                [_padded(torch.ones_like(e.input_ids), width, 0, pad) for e in examples]
+            ).bool(),
             visual_rows=torch.tensor(visual, dtype=torch.int64),
             num_frames=tuple(examples[row].frames[first].shape[0] for row in visual),
             frames=frames,

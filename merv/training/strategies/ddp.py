@@ -1,6 +1,8 @@
 """Every process holds the whole model and works on its own rows; gradients are averaged."""
 
+import inspect
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -25,7 +27,10 @@ class Ddp(Strategy):
 
     def prepare(self, model: VideoLM) -> nn.Module:
         """Copy the model to the device and wrap it."""
-        return DistributedDataParallel(model.to(self.world.device), broadcast_buffers=False)
+        # Buffers are constants here.  torch 2.15 renamed the option that says so.
+        renamed = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
+        options: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
+        return DistributedDataParallel(model.to(self.world.device), **options)
 
     def synchronise(self, model: nn.Module, on: bool) -> None:
         """Average gradients in the next backward pass, or keep them for later."""

@@ -35,15 +35,15 @@ class FsdpConfig(StrategyConfig):
         return Fsdp(world, precision, self)
 
 
-FsdpConfig.preset("fsdp-shard-grad-op", reshard_after_forward=False).__doc__ = (
-    "Parameters stay gathered between forward and backward pass (like ZeRO-2): faster, more memory."
-)
-FsdpConfig.preset("fsdp-full-shard-offload", offload=True).__doc__ = (
-    "As fsdp-full-shard, with shards and optimiser states in CPU memory: for models that fit no other way."
-)
-FsdpConfig.preset("hsdp", replicate_across_nodes=True).__doc__ = (
-    "As fsdp-full-shard within a node; nodes hold copies and average gradients (hybrid sharding)."
-)
+FsdpConfig.preset(
+    "fsdp-shard-grad-op", reshard_after_forward=False
+).__doc__ = "Parameters stay gathered between forward and backward pass (like ZeRO-2): faster, more memory."
+FsdpConfig.preset(
+    "fsdp-full-shard-offload", offload=True
+).__doc__ = "As fsdp-full-shard, with shards and optimiser states in CPU memory: for models that fit no other way."
+FsdpConfig.preset(
+    "hsdp", replicate_across_nodes=True
+).__doc__ = "As fsdp-full-shard within a node; nodes hold copies and average gradients (hybrid sharding)."
 
 
 class Fsdp(Strategy):

@@ -1,0 +1,85 @@
+"""Evaluate a run on a task: `merv evaluate --model runs/<run_id> --task.type synthetic-mcq`."""
+
+import logging
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import merv.evaluation.tasks  # noqa: F401 - registers the tasks
+from merv.errors import ConfigError
+from merv.evaluation import report
+from merv.evaluation.runner import evaluate
+from merv.evaluation.task import TaskConfig
+from merv.models.weights import FILE
+from merv.runs.load import load
+from merv.runtime import is_main
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class EvalConfig:
+    """A model, a task, and how to ask."""
+
+    model: Path = Path()
+    """Folder of a finished run."""
+    task: TaskConfig = field(default_factory=lambda: TaskConfig.new("synthetic-mcq"))
+    """What to ask; `merv list tasks`."""
+    batch_size: int = 8
+    """Questions answered at a time."""
+    max_new_tokens: int = 32
+    """Longest answer in tokens."""
+    out_dir: Path | None = None
+    """Folder of the predictions and results; None means eval/<task> in the run's folder."""
+    num_workers: int = 2
+    """Processes that decode ahead; 0 decodes in the evaluating process."""
+    decode_deadline_s: float = 60.0
+    """Seconds one item may take to decode; after that it has failed."""
+    resume: bool = True
+    """Go on after the answers in out_dir; false refuses a folder that holds some."""
+    plugins: list[str] = field(default_factory=list)
+    """Packages to import first, so that what they register can be chosen."""
+
+    def __post_init__(self) -> None:
+        """Refuse a missing model and sizes that make no sense."""
+        if self.model == Path():
+            raise ConfigError("model is not set; name the folder of a finished run: --model runs/<run_id>")
+        if self.batch_size < 1 or self.max_new_tokens < 1:
+            raise ConfigError(
+                f"batch_size {self.batch_size} and max_new_tokens {self.max_new_tokens} must be at least 1"
+            )
+
+
+def run(config: EvalConfig) -> int:
+    """Ask, write out_dir, log the table; gives the exit status.
+
+    Raises:
+        MervError: something the user can mend, in one line.
+    """
+    task = config.task.build()
+    out_dir = config.out_dir or config.model / "eval" / task.name
+    results = evaluate(
+        load(config.model),
+        task,
+        batch_size=config.batch_size,
+        out_dir=out_dir,
+        max_new_tokens=config.max_new_tokens,
+        num_workers=config.num_workers,
+        decode_deadline_s=config.decode_deadline_s,
+        resume=config.resume,
+        about_model=_about(config.model),
+    )
+    if is_main():
+        row = {"task": task.name, **results}
+        logger.info("results in %s\n%s", out_dir, report.table([row], list(row)))
+    return 0
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    """Where the model comes from, with the hash of its weights."""
+    digest = sha256()
+    with (folder / FILE).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return {"path": str(folder), "weights_sha256": digest.hexdigest()}
