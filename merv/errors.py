@@ -4,6 +4,11 @@
 class MervError(ValueError):
     """Base of the errors a command reports in one line with exit status 2."""
 
+    def __init__(self, line: str = "", *, below: str = "") -> None:
+        """Say `line`; `below` is a picture for the lines after it, such as a tree of folders."""
+        super().__init__(line)
+        self.below = below
+
 
 class ConfigError(MervError):
     """An option, a choice or a combination of values that cannot work."""

@@ -15,7 +15,9 @@ from collections.abc import Callable, Hashable, Iterable
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Self
 
+import draccus
 from draccus import ChoiceRegistry
+from draccus.utils import DraccusException
 
 from merv.errors import ConfigError
 
@@ -97,10 +99,10 @@ class Registry(ChoiceRegistry):
 
     @classmethod
     def new(cls, name: str, **options: Any) -> Self:
-        """A config of the class called `name`.
+        """A config of the class called `name`; options may be config objects or what a YAML file would hold.
 
         Raises:
-            ConfigError: no such name, or no such option; the message lists near names.
+            ConfigError: no such name or option (the message lists near names), or a value of another type.
         """
         config_class = cls.get(name)
         known = [field.name for field in dataclasses.fields(config_class) if field.init]  # type: ignore[arg-type]
@@ -108,7 +110,13 @@ class Registry(ChoiceRegistry):
             if option not in known:
                 tail = did_you_mean(option, known).replace("registered:", "it has")
                 raise ConfigError(f"{cls.kind} `{name}` has no option `{option}`; {tail}")
-        return config_class(**options)
+        plain = {key: value for key, value in options.items() if not dataclasses.is_dataclass(value)}
+        try:
+            decoded = draccus.decode(config_class, plain)
+        except DraccusException as error:
+            cause = error.__cause__ if isinstance(error.__cause__, ConfigError) else error
+            raise ConfigError(f"{cls.kind} `{name}`: {' '.join(str(cause).split())}") from error
+        return dataclasses.replace(decoded, **{key: options[key] for key in options.keys() - plain.keys()})
 
     @property
     def type_name(self) -> str:

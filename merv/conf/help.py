@@ -52,6 +52,8 @@ def help_text(config_class: type, tree: Node, prog: str, width: int | None = Non
 def _groups(config_class: type, tree: Node) -> dict[str, list[Leaf]]:
     groups: dict[str, list[Leaf]] = {"": []}
     for leaf in leaves(config_class, tree):
+        if leaf.name == "plugins":  # stands among the common ones
+            continue
         groups.setdefault(leaf.name.rpartition(".")[0], []).append(leaf)
     return {title: group for title, group in groups.items() if group}
 

@@ -9,33 +9,27 @@ of its group wherever it stands on the line.  Of an option given twice the later
 their field declares: `--run_id 007` is text, `--seed 007` is 7.
 """
 
-import logging
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-from draccus.utils import DraccusException
-
+from merv import runtime
 from merv.conf.aliases import STAGES
 from merv.conf.files import lay_file
 from merv.conf.help import help_text
 from merv.conf.hints import fields_of
 from merv.conf.lists import split
+from merv.conf.mistakes import USER_ERRORS, of_rank, tell, tell_once
 from merv.conf.names import unknown_name
 from merv.conf.options import Option, in_order, is_type, read_options
 from merv.conf.text import ALONE, Plain, read_mapping
 from merv.conf.tree import Node, UnknownNameError, build, put, start
-from merv.errors import ConfigError, MervError
+from merv.errors import ConfigError
 from merv.registry import load_plugins
-
-logger = logging.getLogger(__name__)
 
 ConfigT = TypeVar("ConfigT")
 
-USER_ERROR = 2
-"""Exit status after an error in what the user gave."""
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 
@@ -70,7 +64,8 @@ def parse(
         if is_type(option) or not wants_help:
             _put_option(config_class, tree, option, aliases)
     if wants_help:
-        sys.stdout.write(help_text(config_class, tree, prog or program_name()))
+        if runtime.is_main():
+            sys.stdout.write(help_text(config_class, tree, prog or program_name()))
         raise SystemExit(0)
     return build(config_class, tree)
 
@@ -85,32 +80,23 @@ def run_main(
     """Parse, run `main`, and give the exit status.
 
     What a user can cause, in the options or later in the run, is one line on stderr and status 2; Ctrl-C is 130.
-    Other exceptions are our own bugs and keep their traceback.
+    Other exceptions are our own bugs and keep their traceback.  Under torchrun a mistake in the options, which all
+    processes share, is told by the first of each machine; later ones by every process they happen to, with its rank.
     """
+    prog = prog or program_name()
     try:
         try:
             config = parse(config_class, args, prog=prog)
         except SystemExit:  # --help
             return 0
+        except USER_ERRORS as error:
+            return tell_once(error, prog)
         return main(config) or 0
     except KeyboardInterrupt:
-        sys.stderr.write(f"{prog or program_name()}: interrupted\n")
+        sys.stderr.write(f"{of_rank(prog)}: interrupted\n")
         return INTERRUPTED
-    except (MervError, DraccusException, yaml.YAMLError, OSError) as error:
-        if isinstance(error, OSError) and error.filename is None:
-            raise
-        logger.debug("where the error came from", exc_info=True)
-        sys.stderr.write(f"{prog or program_name()}: error: {one_line(error)}\n")
-        return USER_ERROR
-
-
-def one_line(error: BaseException) -> str:
-    """The message a user can act on; draccus hides it behind a general one of its own."""
-    while isinstance(error, DraccusException) and error.__cause__ is not None:
-        error = error.__cause__
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"`{error.filename}`: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+    except USER_ERRORS as error:
+        return tell(error, of_rank(prog))
 
 
 def program_name() -> str:

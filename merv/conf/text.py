@@ -18,6 +18,8 @@ _INT = re.compile(r"[-+]?(0|[1-9][0-9_]*)")
 _FLOAT = re.compile(
     r"[-+]?(\d+\.\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.(inf|Inf|INF))|\.(nan|NaN|NAN)"
 )
+_FOLDED = frozenset("\x85\u2028\u2029")
+"""Line breaks of YAML 1.1 beside the usual ones."""
 _TRUE, _FALSE = (
     frozenset(spelling for word in words for spelling in (word, word.title(), word.upper()))
     for words in (("true", "yes", "on"), ("false", "no", "off"))
@@ -63,7 +65,13 @@ class _Dumper(yaml.SafeDumper):
         """Write equal objects out twice; anchors are hard to read and edit."""
         return True
 
+    def text(self, text: str) -> yaml.ScalarNode:
+        """Text; where it holds a line break that readers of YAML fold to a space, with that one escaped."""
+        style = '"' if _FOLDED.intersection(text) else None
+        return self.represent_scalar(_TAG + "str", text, style)
 
+
+_Dumper.add_representer(str, _Dumper.text)
 _Dumper.add_implicit_resolver(_TAG + "float", re.compile(f"^(?:{_FLOAT.pattern})$"), list("-+.0123456789"))
 
 

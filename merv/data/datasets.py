@@ -136,7 +136,7 @@ class SyntheticConfig(DatasetConfig):
         """
         file = _of_stage({"align": "align.json", "finetune": "train.json"}, stage, self.name)
         if not synthetic.is_drawn(self.root, synthetic.Drawing(self.num_train, self.num_eval, self.seed)):
-            raise ConfigError(f"dataset `{self.name}`: {self.root} is not drawn yet; call make() first")
+            raise ConfigError(f"dataset `{self.name}`: {self.root} is not drawn yet; training draws it, or make()")
         result = video_llava.read(self.root / file, self.root, dataset=self.name)
         return Source(self.name, result.samples, result.bad_rows, files=[self.root / file])
 

@@ -185,7 +185,7 @@ class Loader(Iterator[Batch]):
         slot.bad.append(self.dataset.bad_row(slot.index, reason))
         if len(slot.bad) > self.max_replacements:
             raise RunStopped(
-                f"{len(slot.bad)} rows in a row are bad, the last one is {slot.bad[-1]}; look at the media folder"
+                f"{len(slot.bad)} rows one after the other are bad, the last one is {slot.bad[-1]}"
             )
         slot.index = self.dataset.replacement(slot.index)
 

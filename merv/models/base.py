@@ -27,7 +27,7 @@ class ModelConfig(Registry, ChoiceRegistry, kind="model"):
     """Options every model family has: its name, its stages, its precision."""
 
     model_id: str = ""
-    """Name of this model; `finetune` looks for the align run that carries it.  Empty means the run's id."""
+    """Name of this model; `finetune` looks for the align run that carries it.  Empty means its type."""
     align: StageConfig = field(default_factory=StageConfig)
     """Projectors and fusion learn; encoders and LLM are frozen."""
     full_align: StageConfig = field(default_factory=StageConfig)
@@ -97,6 +97,15 @@ class VideoLM(nn.Module, ABC):
     def unpublished_parts(self) -> set[str]:
         """Parts whose weights nobody can download, so that a saved model holds them; all, unless a family knows."""
         return set(self.parts())
+
+    def stations(self) -> Mapping[str, nn.Module]:
+        """Modules in the order data flows through them, for counting FLOPs; finer than parts where tokens differ."""
+        return self.parts()
+
+    def station_tokens(self, batch: Batch) -> dict[str, int]:
+        """Tokens each station handles in a batch, padding left out."""
+        text = int(batch.attention_mask.sum())
+        return dict.fromkeys(self.stations(), text + len(batch.visual_rows) * self.visual_tokens())
 
     def visual_tokens(self) -> int:
         """Visual tokens put before the text of one row, for speed and memory figures."""

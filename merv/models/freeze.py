@@ -12,7 +12,7 @@ from merv.models.stage import TRAINED_PARTS, StageConfig, StageName
 def set_stage(model: VideoLM, name: StageName, stage: StageConfig) -> list[str]:
     """Let the stage's parts learn and freeze the others; gives the names of those that learn.
 
-    Frozen parts are put into evaluation mode and stay there (`Frozen.train`).
+    Frozen parts are put into evaluation mode; the others into training mode.
 
     Raises:
         ConfigError: adapters are asked for in a stage that does not train the LLM.

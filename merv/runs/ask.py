@@ -1,13 +1,13 @@
 """Ask a run one question: `merv ask --model runs/<run_id> --video a.mp4 --question "What happens?"`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from merv.data.sample import Sample, Turn
-from merv.errors import ConfigError
+from merv.errors import ConfigError, SampleError
 from merv.models.base import VideoLM
 from merv.runs.load import load
 from merv.video.media import MediaRef, Span
@@ -15,10 +15,10 @@ from merv.video.media import MediaRef, Span
 
 @dataclass
 class AskConfig:
-    """One question."""
+    """One question: `merv ask RUN VIDEO "What happens?"`, or about no video: `merv ask RUN "Why is the sky blue?"`."""
 
-    model: Path = Path()
-    """Folder of a finished run."""
+    model: Path
+    """Folder of a finished run, such as runs/<run_id>."""
     video: Path | None = None
     """Video file, animated GIF or folder of frames; None asks about an image or about nothing."""
     image: Path | None = None
@@ -34,8 +34,6 @@ class AskConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be asked."""
-        if self.model == Path():
-            raise ConfigError("model is not set; name the folder of a finished run: --model runs/<run_id>")
         if not self.question.strip():
             raise ConfigError('question is empty; ask one: --question "What happens?"')
         if self.video is not None and self.image is not None:
@@ -58,13 +56,56 @@ class AskConfig:
         return Sample("question", (Turn("user", self.question),), media)
 
 
+def named(args: Sequence[str]) -> list[str]:
+    """The words of a command line with run, video and question, which may stand without their names, as options.
+
+    Raises:
+        ConfigError: more words than there is room for.
+    """
+    words, options = _apart(args)
+    given = {option.partition("=")[0] for option in options if option.startswith("--")}
+    free = [name for name in ("model", "video", "question") if f"--{name}" not in given]
+    if "--image" in given:
+        free = [name for name in free if name != "video"]
+    if len(words) > len(free):
+        raise ConfigError(f'`{words[len(free)]}` is one word too many; quote the question: merv ask RUN VIDEO "What?"')
+    if free[-2:] == ["video", "question"] and len(words) == len(free) - 1 and not _is_path(words[-1]):
+        free.remove("video")  # a question about nothing
+    return [f"--{name}={word}" for name, word in zip(free, words, strict=False)] + options
+
+
+def _apart(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Words that stand alone, and options with their values; every option of `AskConfig` has one."""
+    words: list[str] = []
+    options: list[str] = []
+    rest = list(args)
+    while rest:
+        word = rest.pop(0)
+        if word != "-h" and not word.startswith("--"):
+            words.append(word)
+            continue
+        options.append(word)
+        if word not in ("-h", "--help") and "=" not in word and rest and not rest[0].startswith("--"):
+            options.append(rest.pop(0))
+    return words, options
+
+
+def _is_path(word: str) -> bool:
+    """Whether a word is meant as a file or folder: it exists, or looks like `clip.mp4`."""
+    return " " not in word and bool(Path(word).suffix or Path(word).exists())
+
+
 def run(config: AskConfig, write: Callable[[str], object]) -> int:
     """Load the model and hand its answer to `write`; gives the exit status.
 
     Raises:
         MervError: something the user can mend, in one line.
     """
-    write(answer(load(config.model), config.sample(), max_new_tokens=config.max_new_tokens))
+    sample = config.sample()
+    for ref in sample.media:
+        if not ref.path.exists():  # said before a large model is loaded
+            raise SampleError(f"{ref.kind} `{ref.path}` does not exist; check the path")
+    write(answer(load(config.model), sample, max_new_tokens=config.max_new_tokens))
     return 0
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import merv
-from merv.errors import ConfigError, MervError
+from merv.errors import ConfigError
 from merv.registry import did_you_mean
 
 USAGE = """\
@@ -35,7 +35,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return 0
     name, rest = words[0], words[1:]
     if name not in COMMANDS:
-        sys.stderr.write(f"merv: error: unknown command `{name}`; {did_you_mean(name, COMMANDS)}\n")
+        tail = did_you_mean(name, COMMANDS).replace("registered:", "commands:")
+        sys.stderr.write(f"merv: error: unknown command `{name}`; {tail}\n")
         return 2
     return COMMANDS[name](rest)
 
@@ -50,19 +51,12 @@ def _train(args: list[str]) -> int:
 
 def _ask(args: list[str]) -> int:
     from merv.conf.parse import run_main
-    from merv.runs.ask import AskConfig, run
+    from merv.runs.ask import AskConfig, named, run
 
-    return run_main(lambda c: run(c, _write_line), AskConfig, _ask_options(args), prog="merv ask")
+    def action() -> int:
+        return run_main(lambda c: run(c, _write_line), AskConfig, named(args), prog="merv ask")
 
-
-def _ask_options(args: list[str]) -> list[str]:
-    """`merv ask MODEL VIDEO "question"`: words without dashes before the first option, or after `--`."""
-    names = ("model", "video", "question")
-    given = [a for a in args[: next((i for i, a in enumerate(args) if a.startswith("--")), len(args))]]
-    options = args[len(given) :]
-    if len(given) == 2:  # a question about nothing
-        names = ("model", "question", "")
-    return [word for name, value in zip(names, given, strict=False) for word in (f"--{name}={value}",)] + options
+    return _in_one_line(action, "merv ask")
 
 
 def _eval(args: list[str]) -> int:
@@ -85,45 +79,66 @@ def _list(args: list[str]) -> int:
     from merv.registry import load_plugins
     from merv.runs.listing import FAMILIES, listing
 
-    def show() -> None:
+    usage = f"merv list {'|'.join(FAMILIES)} [--plugins package,...]"
+
+    def show() -> int:
         words, plugins = _plugins(args)
+        if words in (["-h"], ["--help"]):
+            _write_line(f"usage: {usage}\n\nThe names that can be chosen, one a line.")
+            return 0
         load_plugins(plugins)
         if len(words) != 1:
-            raise ConfigError(f"name one kind: merv list {'|'.join(FAMILIES)}")
+            raise ConfigError(f"found {len(words)} kinds; name one: {usage}")
         _write_line(listing(words[0]))
+        return 0
 
     return _in_one_line(show, "merv list")
 
 
 def _plugins(args: list[str]) -> tuple[list[str], list[str]]:
-    """Split off `--plugins a,b`."""
-    words, plugins, rest = [], [], list(args)
+    """Split off `--plugins a,b`.
+
+    Raises:
+        ConfigError: another option, or no package.
+    """
+    words: list[str] = []
+    plugins: list[str] = []
+    rest = list(args)
     while rest:
-        word = rest.pop(0)
-        if word == "--plugins" and rest:
-            plugins += rest.pop(0).split(",")
-        elif word.startswith("--plugins="):
-            plugins += word.partition("=")[2].split(",")
+        name, has_value, value = rest.pop(0).partition("=")
+        if name == "--plugins":
+            value = value if has_value or not rest else rest.pop(0)
+            if not value:
+                raise ConfigError("`--plugins` needs a value: package,package")
+            plugins += value.split(",")
+        elif name.startswith("-") and name not in ("-h", "--help"):
+            raise ConfigError(f"there is no option `{name}`; there is --plugins package,package")
         else:
-            words.append(word)
+            words.append(name)
     return words, plugins
 
 
 def _doctor(args: list[str]) -> int:
     from merv.runs.doctor import doctor
 
+    if args in (["-h"], ["--help"]):
+        _write_line("usage: merv doctor\n\nVersions, devices, decoders, disk; what is missing and how to get it.")
+        return 0
+    if args:
+        sys.stderr.write(f"merv doctor: error: found `{args[0]}`; it takes no options\n")
+        return 2
     report = doctor()
     _write_line(report.text())
     return report.exit_status
 
 
-def _in_one_line(action: Callable[[], None], prog: str) -> int:
+def _in_one_line(action: Callable[[], int], prog: str) -> int:
+    from merv.conf.mistakes import USER_ERRORS, tell
+
     try:
-        action()
-    except MervError as error:
-        sys.stderr.write(f"{prog}: error: {error}\n")
-        return 2
-    return 0
+        return action()
+    except USER_ERRORS as error:
+        return tell(error, prog)
 
 
 def _write_line(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Evaluate a run on a task: `merv evaluate --model runs/<run_id> --task.type synthetic-mcq`."""
+"""Evaluate a run on a task: `merv eval --model runs/<run_id> --task.type synthetic-mcq`."""
 
 import logging
 from dataclasses import dataclass, field
@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 class EvalConfig:
     """A model, a task, and how to ask."""
 
-    model: Path = Path()
-    """Folder of a finished run."""
+    model: Path
+    """Folder of a finished run, such as runs/<run_id>."""
     task: TaskConfig = field(default_factory=lambda: TaskConfig.new("synthetic-mcq"))
     """What to ask; `merv list tasks`."""
     batch_size: int = 8
@@ -42,12 +42,15 @@ class EvalConfig:
     """Packages to import first, so that what they register can be chosen."""
 
     def __post_init__(self) -> None:
-        """Refuse a missing model and sizes that make no sense."""
-        if self.model == Path():
-            raise ConfigError("model is not set; name the folder of a finished run: --model runs/<run_id>")
+        """Refuse sizes that make no sense."""
         if self.batch_size < 1 or self.max_new_tokens < 1:
             raise ConfigError(
                 f"batch_size {self.batch_size} and max_new_tokens {self.max_new_tokens} must be at least 1"
+            )
+        if self.num_workers < 0 or not self.decode_deadline_s > 0:
+            raise ConfigError(
+                f"num_workers {self.num_workers} must be at least 0 and decode_deadline_s {self.decode_deadline_s:g} "
+                "above 0"
             )
 
 

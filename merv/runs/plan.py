@@ -1,34 +1,42 @@
 """`--plan`: what a run would do.  The model is laid out without memory for its weights, and nothing is trained."""
 
-import logging
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import nn
 
 from merv import runtime
+from merv.backbones.llm.base import LLMConfig
+from merv.backbones.video.base import VideoBackboneConfig
 from merv.errors import ConfigError, MervError
 from merv.evaluation.report import table
-from merv.models.base import VideoLM
+from merv.models.base import ModelConfig, VideoLM
 from merv.models.freeze import set_stage
+from merv.models.multi_encoder.config import MultiEncoderConfig
+from merv.registry import Registry
 from merv.runs.pretrain_config import PretrainConfig
 
 BYTES_TRAINED = 16
 """float32 weight, gradient and two moments of AdamW."""
 BYTES_FROZEN = 4
 
-logger = logging.getLogger(__name__)
+
+def show(config: PretrainConfig) -> None:
+    """Print the plan, on one process."""
+    if runtime.is_main():
+        sys.stdout.write(text(config) + "\n")
 
 
-def show(config: PretrainConfig, write: Callable[[str], object] = logger.info) -> None:
-    """Tell what would run: parts, memory, steps, and what is missing."""
+def text(config: PretrainConfig) -> str:
+    """What would run: parts, memory, steps, and what is missing."""
     lines = [f"plan of {config.run_dir}: {config.model.type_name}, stage {config.stage}", ""]
     missing: list[str] = []
     lines += _rows_and_steps(config, missing)
     lines += _parts(config, missing)
     if missing:
         lines += ["", "missing:", *(f"- {line}" for line in missing)]
-    write("\n".join(lines))
+    return "\n".join(lines)
 
 
 def _rows_and_steps(config: PretrainConfig, missing: list[str]) -> list[str]:
@@ -40,17 +48,21 @@ def _rows_and_steps(config: PretrainConfig, missing: list[str]) -> list[str]:
     try:
         lines.append(f"{stage.accumulation_steps(size)} micro-batches a step on each process")
     except ConfigError as error:
-        missing.append(str(error))
+        missing.append(_line(error))
     try:
         rows = len(config.dataset.load(config.stage))
     except MervError as error:
-        missing.append(str(error))
+        missing.append(_line(error))
         return [*lines, "steps: unknown without the data" if stage.max_steps is None else f"steps: {stage.max_steps}"]
     steps = stage.max_steps or stage.epochs * -(-rows // stage.global_batch_size)
     return [*lines, f"about {steps} steps over {rows} rows of `{config.dataset.name}`"]
 
 
 def _parts(config: PretrainConfig, missing: list[str]) -> list[str]:
+    unknown = list(_unknown_parts(config.model))
+    if unknown:
+        missing += unknown
+        return []
     try:
         model = build_empty(config)
     except (MervError, OSError) as error:
@@ -64,14 +76,36 @@ def _parts(config: PretrainConfig, missing: list[str]) -> list[str]:
         for name, (t, f) in counts.items()
     ]
     rows.append({"part": "all", "learns": "", "trained": f"{trained:,}", "frozen": f"{frozen:,}"})
-    gigabytes = (trained * BYTES_TRAINED + frozen * BYTES_FROZEN) / 1e9
+    size = trained * BYTES_TRAINED + frozen * BYTES_FROZEN
     visual = model.visual_tokens()
     return [
         f"{visual} visual tokens a row, {visual * config.stage_config.global_batch_size:,} a step at most, and text",
-        f"weights, gradients and optimiser: {gigabytes:.2f} GB over all processes of a sharded run; activations extra",
+        f"weights, gradients and optimiser: {_size_text(size)} over all processes of a sharded run; activations extra",
         "",
         table(rows, ["part", "learns", "trained", "frozen"]),
     ]
+
+
+def _size_text(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def _unknown_parts(model: ModelConfig) -> Iterator[str]:
+    """A line for every part of the model that is not registered, not for the first alone."""
+    if not isinstance(model, MultiEncoderConfig):
+        return
+    asked: list[tuple[type[Registry], str]] = [(VideoBackboneConfig, name) for name in model.video_backbone_ids]
+    asked.append((LLMConfig, model.llm_backbone_id))
+    for family, name in asked:
+        try:
+            family.get(name)
+        except ConfigError as error:
+            yield str(error)
+
+
+def _line(error: MervError) -> str:
+    """The error, and set in below it what it shows."""
+    return "\n".join([str(error), *(f"  {line}" for line in error.below.splitlines())])
 
 
 def build_empty(config: PretrainConfig) -> VideoLM:

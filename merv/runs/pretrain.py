@@ -47,10 +47,9 @@ def pretrain(config: PretrainConfig) -> int:
     with join_world(config.collective_timeout_s) as world, StopRequest() as stop, ExitStack() as closing:
         config.stage_config.accumulation_steps(world.size)
         source = _load_data(config, world)
-        if world.rank == 0:
-            files.save(config, config.run_dir / "config.yaml")
         job, parents, parts = _build_job(config, world, source, stop, closing)
-        if world.rank == 0:
+        if world.rank == 0:  # only now: a command that is refused leaves a run that stands as it was
+            files.save(config, config.run_dir / "config.yaml")
             write_lineage(config, source, world.size, parents)
         done = train(job) if job.first_step < job.num_steps else job.num_steps
         if done < job.num_steps:
@@ -59,7 +58,8 @@ def pretrain(config: PretrainConfig) -> int:
         export_model(config, job.model, parts, world)
         if world.rank == 0:
             job.tracker.close()
-            plot_loss(config.run_dir / "metrics.jsonl", config.run_dir / "loss.png")
+            if "jsonl" in config.trackers:  # the curve is drawn from its file
+                plot_loss(config.run_dir / "metrics.jsonl", config.run_dir / "loss.png")
             logger.info("finished: %s", config.run_dir)
         world.barrier()
     return 0
@@ -72,7 +72,8 @@ def _load_data(config: PretrainConfig, world: World) -> Source:
     world.barrier()
     source = config.dataset.load(config.stage)
     if not len(source):
-        raise ConfigError(f"dataset `{config.dataset.name}` has no usable rows for stage {config.stage}")
+        refused = f"; {len(source.bad_rows)} were refused, such as {source.bad_rows[0]}" if source.bad_rows else ""
+        raise ConfigError(f"dataset `{config.dataset.name}` has no usable rows for stage {config.stage}{refused}")
     return source
 
 
@@ -91,7 +92,7 @@ def _build_job(
     epochs, num_steps = _length(stage.epochs, stage.max_steps, len(sampler))
     if config.model.enable_gradient_checkpointing:
         checkpoint_activations(model)
-    costs = part_costs(model.parts())
+    costs = part_costs(model.stations())
     collate, visual_tokens = model.processor.collate, model.visual_tokens()
     precision = _precision(config, world.device)
     strategy = StrategyConfig.get(stage.train_strategy)().build(world, precision)
@@ -125,6 +126,7 @@ def _build_job(
         entity=config.wandb_entity,
         resume_step=first_step,
     )
+    closing.callback(checkpointer.finish)  # whatever ends the run, a checkpoint being written is not lost
     closing.callback(loader.close)
     closing.callback(tracker.close)
     job = Job(
@@ -143,7 +145,7 @@ def _build_job(
         run_dir=config.run_dir,
         num_steps=num_steps,
         visual_tokens=visual_tokens,
-        flops_per_token=step_flops(costs, {"llm": 1}) if "llm" in costs else 0.0,
+        count_flops=lambda batch: step_flops(costs, model.station_tokens(batch)),
         first_step=first_step,
         save_every=config.save_checkpoint_after,
         num_workers=config.num_workers,

@@ -10,6 +10,7 @@ from merv.data.ledger import Policy
 from merv.errors import ConfigError
 from merv.models.base import ModelConfig
 from merv.models.stage import StageConfig, StageName
+from merv.training.trackers import check_names
 
 
 @dataclass
@@ -70,11 +71,20 @@ class PretrainConfig:
         if not self.run_id:
             self.run_id = f"{self.model.model_id or self.model.type_name}-{self.stage}"
         if "/" in self.run_id or self.run_id in (".", ".."):
-            raise ConfigError(f"run_id is `{self.run_id}`; it names a folder in run_root_dir, so no slash")
+            raise ConfigError(f"run_id is `{self.run_id}`; it names a folder in run_root_dir, without a slash")
         if not self.model.model_id:
             self.model.model_id = self.model.type_name
-        if self.save_checkpoint_after < 1:
-            raise ConfigError(f"save_checkpoint_after is {self.save_checkpoint_after}; it must be at least 1")
+        for name in ("save_checkpoint_after", "keep_last", "prefetch_batches"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.num_workers < 0:
+            raise ConfigError(f"num_workers is {self.num_workers}; give 0 to decode in the training process, or more")
+        for name in ("decode_deadline_s", "watchdog_s", "collective_timeout_s"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name):g}; it must be above 0 seconds")
+        if not 0 <= self.max_bad_fraction <= 1:
+            raise ConfigError(f"max_bad_fraction is {self.max_bad_fraction:g}; it is a share of the rows, 0..1")
+        check_names(self.trackers)
 
     @property
     def run_dir(self) -> Path:

@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -51,8 +51,8 @@ class Job:
     num_steps: int
     visual_tokens: int
     """Visual tokens of a row with frames."""
-    flops_per_token: float = 0.0
-    """Model FLOPs of one token of the LLM's sequence, forward and backward, everything around it included."""
+    count_flops: Callable[[Batch], float] = lambda _: 0.0
+    """Model FLOPs of a micro-batch, forward and backward."""
     first_step: int = 0
     save_every: int = 512
     num_workers: int = 2
@@ -109,6 +109,7 @@ def train_step(job: Job, step: int, micro_batches: list[Batch]) -> tuple[dict[st
     Gives the step's metrics, and whether any process was asked to stop.
     """
     strategy, world = job.strategy, job.strategy.world
+    job.watchdog.beat(step, "forward")  # who waits in the sum below has its data: the late process is still at "data"
     [step_tokens] = world.sum(sum(batch.num_target_tokens() for batch in micro_batches))
     own_loss = torch.zeros((), device=world.device, dtype=torch.float64)
     for number, batch in enumerate(micro_batches):
@@ -135,7 +136,7 @@ def _measure(job: Job, micro_batches: list[Batch], loss: float, rate: float, gra
     text = sum(int(batch.attention_mask.sum()) for batch in micro_batches)
     visual = sum(len(batch.visual_rows) for batch in micro_batches) * job.visual_tokens
     job.metrics.count(samples=sum(b.size for b in micro_batches), text_tokens=text, visual_tokens=visual)
-    flops = job.flops_per_token * (text + visual)
+    flops = sum(job.count_flops(batch) for batch in micro_batches)
     return job.metrics.finish(loss=loss, lr=rate, grad_norm=grad_norm, bad_samples=job.ledger.num_bad, flops=flops)
 
 

@@ -64,7 +64,7 @@ def keep_rows(path: Path, *, last_step: int) -> int:
     text = path.read_text(encoding="utf-8", errors="replace")
     lines = text.splitlines()
     kept = [line for line in lines if _step_of(line) <= last_step]
-    if len(kept) == len(lines) and text.endswith("\n"):
+    if len(kept) == len(lines) and (not text or text.endswith("\n")):
         return 0
     draft = path.with_suffix(".jsonl.tmp")
     with draft.open("w", encoding="utf-8") as file:
@@ -173,6 +173,17 @@ TRACKERS = ("jsonl", "tensorboard", "wandb")
 """Names a run may list."""
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Refuse trackers there are none of.
+
+    Raises:
+        ConfigError: a name is unknown; the message lists near ones.
+    """
+    for name in names:
+        if name not in TRACKERS:
+            raise ConfigError(f"unknown tracker `{name}`; {did_you_mean(name, TRACKERS)}")
+
+
 def build_trackers(
     names: Sequence[str],
     run_dir: Path,
@@ -187,9 +198,7 @@ def build_trackers(
     Raises:
         ConfigError: a name is unknown (on every process), or its package is missing.
     """
-    for name in names:
-        if name not in TRACKERS:
-            raise ConfigError(f"unknown tracker `{name}`; {did_you_mean(name, TRACKERS)}")
+    check_names(names)
     if not runtime.is_main():
         return MultiTracker()
     makers: dict[str, Callable[[], Tracker]] = {

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 import yaml
 from conf_shapes import HfVlm, Lora, Model, MultiEncoder, Precision, Run, Stage, Synthetic, Texts, VideoLlava
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from merv.conf.files import dump, load, save
@@ -93,6 +93,8 @@ def test_tricky_text_goes_from_command_line_to_yaml_and_back(text, path):
 
 
 @given(text=st.text())
+@example(text="\x85")
+@example(text="a\u2028b")
 @settings(max_examples=100, deadline=None)
 def test_any_text_goes_from_command_line_to_yaml_and_back(text, path):
     config = parse(Texts, [f"--text={text}"])

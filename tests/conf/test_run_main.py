@@ -66,7 +66,7 @@ def test_what_a_user_can_cause_is_one_line_and_status_two(main, args, line, caps
 
 
 def test_the_place_of_an_error_is_logged_for_debugging(caplog):
-    caplog.set_level(logging.DEBUG, "merv.conf.parse")
+    caplog.set_level(logging.DEBUG, "merv.conf")
 
     run_main(stop, Strict, [])
 

@@ -102,7 +102,7 @@ def test_replacing_without_end_stops_the_run(num_workers):
 
     with (
         Loader(dataset, collate, PLAN, num_workers=num_workers, ledger=skipping(), max_replacements=4) as loader,
-        pytest.raises(RunStopped, match="5 rows in a row are bad"),
+        pytest.raises(RunStopped, match="5 rows one after the other are bad"),
     ):
         next(loader)
 

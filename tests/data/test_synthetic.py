@@ -252,7 +252,7 @@ def test_numbers_that_make_no_sense_are_refused(tmp_path, wrong):
 
 def test_the_config_makes_what_it_loads(tmp_path):
     config = SyntheticConfig(dataset_root_dir=tmp_path, num_train=20, num_eval=0)
-    with pytest.raises(ConfigError, match="is not drawn yet; call make"):
+    with pytest.raises(ConfigError, match="is not drawn yet; training draws it"):
         config.load("align")
 
     MixtureConfig(datasets=[config]).make()

@@ -10,9 +10,9 @@ from torch.testing import assert_close
 from merv.errors import ConfigError
 from merv.models.fusion import FUSION_ALIASES, FusionConfig
 
-ROOT = Path(__file__).resolve().parents[2]
-GOLDEN = ROOT / "tests" / "golden" / "parts"
-SHARED = ROOT / ".." / "shared" / "golden"
+from .recorded import recorded_run
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "parts"
 DIM = 20
 
 RECORDED = {
@@ -82,20 +82,17 @@ def test_state_dict_has_the_published_keys_and_shapes(case):
     ],
 )
 def test_published_run_gives_recorded_fused_tokens(case, published):
-    if not SHARED.exists():
-        pytest.skip("recorded runs of the original are not beside this checkout")
-    recorded = load_file(SHARED / f"c_merv_{case}.safetensors")
-    encoders = [recorded[key] for key in sorted(recorded) if key.startswith("mid.projected_")]
-    run = SHARED / f"c_merv_{case}_run" / "checkpoints" / "latest-checkpoint.pt"
+    recorded = recorded_run(case)
+    encoders = [recorded.projected(index) for index in range(recorded.num_encoders)]
     name, options = FUSION_ALIASES[published]
     fusion = FusionConfig.get(name)(**options).build([v.shape[1] for v in encoders], dim=64)
 
-    fusion.load_state_dict(torch.load(run, weights_only=True)["model"]["feature_fusion"], strict=True)
+    fusion.load_state_dict(recorded.weights["feature_fusion"], strict=True)
     fused = fusion(encoders)
 
-    assert_close(fused.tokens, recorded["mid.fused"], atol=1e-5, rtol=0)
-    if "mid.mixer_weights" in recorded:
-        assert_close(fused.weights, recorded["mid.mixer_weights"], atol=1e-5, rtol=0)
+    assert_close(fused.tokens, recorded.tensors["mid.fused"], atol=1e-5, rtol=0)
+    if "mid.mixer_weights" in recorded.tensors:
+        assert_close(fused.weights, recorded.tensors["mid.mixer_weights"], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", FusionConfig.available())

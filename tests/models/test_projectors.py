@@ -13,9 +13,9 @@ from merv.backbones.video.base import FeatureGrid
 from merv.errors import ConfigError
 from merv.models.projectors import ProjectorConfig
 
-ROOT = Path(__file__).resolve().parents[2]
-GOLDEN = ROOT / "tests" / "golden" / "parts"
-SHARED = ROOT / ".." / "shared" / "golden"
+from .recorded import CASES, recorded_run
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "parts"
 GRID = FeatureGrid(frames=4, height=4, width=4, dim=24)
 OUT_DIM = 20
 
@@ -78,23 +78,18 @@ def test_every_recorded_projector_is_compared():
     assert cases == set(RECORDED)
 
 
-@pytest.mark.parametrize("case", ["lq", "lq_mixed", "concat", "concat_channel", "single"])
+@pytest.mark.parametrize("case", CASES)
 def test_published_run_gives_recorded_projected_tokens(case):
-    if not SHARED.exists():
-        pytest.skip("recorded runs of the original are not beside this checkout")
-    recorded = load_file(SHARED / f"c_merv_{case}.safetensors")
-    rows = recorded["in.multimodal_indices"]
-    run = SHARED / f"c_merv_{case}_run" / "checkpoints" / "latest-checkpoint.pt"
-    weights = torch.load(run, weights_only=True)["model"]["projectors"]
+    recorded = recorded_run(case)
+    rows = recorded.tensors["in.multimodal_indices"]
     compared = 0
 
-    for index in [i for i in range(4) if f"mid.features_{i}" in recorded]:
-        x = recorded[f"mid.features_{index}"][rows].unflatten(1, (8, -1))
+    for index in [i for i in range(recorded.num_encoders) if f"mid.features_{i}" in recorded.tensors]:
+        x = recorded.features(index)[rows]
         side = math.isqrt(x.shape[2])
         projector = build("avg3d", FeatureGrid(8, side, side, x.shape[-1]), tokens=4, out_dim=64)
-        own = {key.removeprefix(f"{index}."): value for key, value in weights.items() if key.startswith(f"{index}.")}
-        projector.load_state_dict(own, strict=True)
-        assert_close(projector(x), recorded[f"mid.projected_{index}"], atol=1e-5, rtol=0)
+        projector.load_state_dict(recorded.weights_of("projectors", f"{index}."), strict=True)
+        assert_close(projector(x), recorded.projected(index), atol=1e-5, rtol=0)
         compared += 1
 
     assert compared > 0

@@ -67,9 +67,11 @@ class TinyVideoBackbone(VideoBackbone):
         self.transform = ClipTransform(View(config.image_size, config.resize), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
         self.tubelet = config.tubelet
         self.stem = _stem(3 * config.tubelet, config.dim, config.patch_size)
-        # Half as strong as the patches: pooled features of a frozen encoder then still tell where something was.
-        self.position = nn.Parameter(torch.randn(side * side, config.dim) * 0.5)
-        self.time = nn.Parameter(torch.randn(self.grid.frames, 1, config.dim) * 0.5) if config.temporal else None
+        self.stem_norm = nn.LayerNorm(config.dim)
+        # A temporal encoder scales its features by place and time instead of adding a place to them: averaged over
+        # space and time, as projectors do, they then still tell where something was, and when.
+        self.position = nn.Parameter(torch.randn(side * side, config.dim) * (1.0 if config.temporal else 0.5))
+        self.time = nn.Parameter(torch.randn(self.grid.frames, 1, config.dim)) if config.temporal else None
         axes: list[Literal["space", "time"]] = ["space", "time"] if config.temporal else ["space"]
         self.layers = nn.ModuleList(
             TinyLayer(config.dim, config.num_heads, axis) for _ in range(config.depth) for axis in axes
@@ -79,9 +81,8 @@ class TinyVideoBackbone(VideoBackbone):
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, T, 3, S, S) float -> (B, T / tubelet, N, D)."""
         x = self.stem(rearrange(pixels, "b (t k) c h w -> (b t) (k c) h w", k=self.tubelet))
-        x = rearrange(x, "(b t) d h w -> b t (h w) d", b=len(pixels)) + self.position
-        if self.time is not None:
-            x = x + self.time
+        x = self.stem_norm(rearrange(x, "(b t) d h w -> b t (h w) d", b=len(pixels)))
+        x = x + self.position if self.time is None else x * self.position * self.time
         for layer in self.layers:
             x = layer(x)
         return self.norm(x)

@@ -58,11 +58,13 @@ def read(
     Raises:
         ConfigError: the file or the folder is missing, or the file is not a list of rows.
     """
-    tree = f"; expected\n{expected}" if expected else ""
+    remedy = "download it or set another path"
+    if expected:
+        remedy += "; the dataset looks like this:"
     if not path.is_file():
-        raise ConfigError(f"annotation file {path} is missing; download it or set another path{tree}")
+        raise ConfigError(f"annotation file {path} is missing; {remedy}", below=expected)
     if not media_root.is_dir():
-        raise ConfigError(f"media folder {media_root} is missing; download it or set another path{tree}")
+        raise ConfigError(f"media folder {media_root} is missing; {remedy}", below=expected)
     tokens = ("<image>",) if keep_video_token else ("<image>", "<video>")
     reader = _RowReader(_MediaFolder(media_root, follow_links), tokens)
     result = ReadResult()

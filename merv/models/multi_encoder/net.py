@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from merv.backbones.llm.base import LLM
 from merv.backbones.video.base import VideoBackbone
 from merv.data.sample import IGNORE_INDEX, Batch
+from merv.errors import ConfigError
 from merv.models.base import Output, VideoLM
 from merv.models.multi_encoder.frames import clip_indices, expand_indices
 from merv.models.multi_encoder.processor import MultiEncoderProcessor
@@ -22,6 +23,9 @@ from merv.models.splice import Spliced, insert_visual
 
 if TYPE_CHECKING:
     from merv.models.multi_encoder.config import MultiEncoderConfig
+
+MIN_TEXT_TOKENS = 8
+"""Fewest tokens of text a row must have room for."""
 
 
 class MultiEncoderLM(VideoLM):
@@ -33,7 +37,7 @@ class MultiEncoderLM(VideoLM):
         """Wire the parts; projectors and fusion are drawn from torch's generator.
 
         Raises:
-            ConfigError: the encoders' grids do not fit the projector or the fusion.
+            ConfigError: the encoders' grids do not fit the projector or the fusion, or leave no room for text.
         """
         super().__init__()
         self.config = config
@@ -49,8 +53,18 @@ class MultiEncoderLM(VideoLM):
             num_frames=self.max_frames,
             tokenizer=llm.tokenizer,
             template=llm.template,
-            max_text_tokens=llm.max_length - self.fusion.num_tokens,
+            max_text_tokens=self._text_room(),
         )
+
+    def _text_room(self) -> int:
+        """Tokens of text that fit beside the visual ones."""
+        visual, longest = self.fusion.num_tokens, self.llm.max_length
+        if longest - visual < MIN_TEXT_TOKENS:
+            raise ConfigError(
+                f"llm_max_length is {longest}, of which {visual} are visual tokens; "
+                f"set it to at least {visual + MIN_TEXT_TOKENS}, or lower visual_feature_length"
+            )
+        return longest - visual
 
     def parts(self) -> Mapping[str, nn.Module]:
         """Encoders, projectors, fusion and LLM."""
@@ -77,6 +91,25 @@ class MultiEncoderLM(VideoLM):
     def visual_tokens(self) -> int:
         """Visual tokens put before the text of a row with frames."""
         return self.fusion.num_tokens
+
+    def stations(self) -> Mapping[str, nn.Module]:
+        """Each encoder and projector by itself, the fusion, the LLM."""
+        encoders = {f"video_backbones.{i}": module for i, module in enumerate(self.video_backbones)}
+        projectors = {f"projectors.{i}": module for i, module in enumerate(self.projectors)}
+        return {**encoders, **projectors, "fusion": self.fusion, "llm": self.llm}
+
+    def station_tokens(self, batch: Batch) -> dict[str, int]:
+        """An encoder handles its grid (framewise, one frame of a still image); the LLM visual tokens and text."""
+        rows, stills = len(batch.num_frames), batch.num_frames.count(1)
+        tokens: dict[str, int] = {}
+        pairs: Any = zip(self.video_backbones, self.projectors, strict=True)
+        for i, (backbone, projector) in enumerate(pairs):
+            grid = backbone.grid
+            frames = rows * grid.frames - (stills * (grid.frames - 1) if backbone.framewise else 0)
+            tokens[f"video_backbones.{i}"] = frames * grid.tokens_per_frame
+            tokens[f"projectors.{i}"] = rows * projector.num_tokens
+        visual = rows * self.visual_tokens()
+        return {**tokens, "fusion": visual, "llm": visual + int(batch.attention_mask.sum())}
 
     def forward(self, batch: Batch) -> Output:
         """Cross-entropy of the answers, summed over their tokens."""

@@ -1,0 +1,109 @@
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Imports a benchmark the way `python benchmarks/<name>.py` finds its neighbours."""
+    monkeypatch.syspath_prepend(FOLDER)
+    monkeypatch.setattr(sys, "argv", ["benchmark"])
+    return importlib.import_module
+
+
+def cells(text: str) -> list[dict[str, str]]:
+    """The rows of a Markdown table by column."""
+    lines = [line.strip("| ") for line in text.splitlines() if line.startswith("| ")]
+    header, *rows = ([cell.strip() for cell in line.split(" | ")] for line in lines)
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def test_data_path_compares_equal_frames_and_ships_a_tenth(load: Callable[[str], ModuleType]) -> None:
+    rows = cells(load("data_path").main(["--quick"]))
+
+    assert [(row["where"], row["way"]) for row in rows] == [
+        ("in process", "baseline"),
+        ("in process", "baseline, one decode"),
+        ("in process", "merv"),
+        ("1 worker, delivered", "baseline"),
+        ("1 worker, delivered", "merv"),
+    ]
+    sizes = {row["way"]: float(row["MB a sample"]) for row in rows}
+    assert sizes["baseline"] == pytest.approx(80 * 3 * 224 * 224 * 4 / 1e6, abs=0.01)
+    assert 32 * 3 * 224 * 224 / 1e6 < sizes["merv"] <= 5
+    assert all(row["against"] in {"pixels within 1", "pixels within 2"} for row in rows if row["way"] == "merv")
+
+
+def test_data_path_refuses_to_compare_other_frames(load: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    data_path = load("data_path")
+    spec = data_path.ClipSpec(160, 96, gop=30, seconds=1.5)
+    path = data_path.write_clip(tmp_path / "clip.mp4", spec)
+    shorter = data_path.ClipSpec(160, 96, gop=30, seconds=0.5)
+
+    with pytest.raises(SystemExit, match="pixels differ by"):
+        data_path.check(shorter, path, data_path.merv_processor())
+
+
+def test_checkpoint_resumes_with_the_rows_of_an_uninterrupted_run(load: Callable[[str], ModuleType]) -> None:
+    rows = cells(load("checkpoint").main(["--quick"]))
+
+    assert [row["measured"].split(":")[0] for row in rows][:3] == [
+        "at once",
+        "in the background",
+        "the run's first in the background",
+    ]
+    resumes = [row for row in rows if row["what"].startswith("resume")]
+    assert {row["measured"].split(",")[0] for row in resumes} == {"at step 10", "at step 100"}
+    assert all("same rows" in row["against"] for row in resumes)
+
+
+@pytest.mark.dist
+def test_train_step_gives_one_table_for_all_strategies(load: Callable[[str], ModuleType]) -> None:
+    alone, spread = cells(load("train_step").main(["--quick", "--strategies", "[single,fsdp-full-shard]"]))
+
+    assert (alone["strategy"], alone["batch"]) == ("single", "1 x 2 x 1")
+    assert (spread["strategy"], spread["batch"]) == ("fsdp-full-shard", "2 x 1 x 1")
+    assert alone.keys() == {
+        *("strategy", "processes", "batch", "steps/s: median (range)"),
+        *("samples/s", "tokens/s", "peak GiB", "MFU"),
+    }
+
+
+def test_table_lines_up_and_names_the_machine(load: Callable[[str], ModuleType]) -> None:
+    common = load("common")
+
+    text = common.table("Speed", ["a", "long name"], [["1", "2"], ["333", "4"]], ["a note"])
+
+    assert text.splitlines()[2:6] == [
+        "| a   | long name |",
+        "|-----|-----------|",
+        "| 1   | 2         |",
+        "| 333 | 4         |",
+    ]
+    assert f"- {common.machine()}" in text
+    assert "- a note" in text
+
+
+def test_timing_tells_median_and_range_and_turns_into_a_rate(load: Callable[[str], ModuleType]) -> None:
+    timing = load("common").Timing((0.5, 2.0, 1.0))
+
+    assert timing.text(1) == "1.0 (0.5..2.0)"
+    assert timing.rate(2).text(1) == "2.0 (1.0..4.0)"
+
+
+def test_interleaved_measures_in_turn(load: Callable[[str], ModuleType]) -> None:
+    order: list[str] = []
+
+    def measure(name: str) -> Callable[[], float]:
+        return lambda: order.append(name) or float(len(order))
+
+    times = load("common").interleaved({"a": measure("a"), "b": measure("b")}, 2)
+
+    assert order == ["a", "b", "a", "b"]
+    assert times["b"].values == (2.0, 4.0)

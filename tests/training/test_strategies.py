@@ -1,0 +1,85 @@
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.distributed.checkpoint.state_dict import get_model_state_dict
+
+from merv.errors import ConfigError
+from merv.training.strategies import StrategyConfig
+from merv.training.strategies.base import Precision
+from merv.training.world import World, join_world
+
+from .toy import ToyLM, make_batch
+
+ALL = StrategyConfig.available()
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with join_world() as joined:
+        yield joined
+
+
+def whole(tensor):
+    """A tensor as one process alone would have it."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_losses_gradients_and_names_are_those_of_the_bare_model(world, name):
+    bare, batch = ToyLM(), make_batch(range(4))
+    loss_sum, num_tokens = bare(batch)
+    (loss_sum / num_tokens).backward()
+    strategy = StrategyConfig.get(name)().build(world, Precision())
+    model = strategy.prepare(ToyLM())
+
+    strategy.synchronise(model, True)
+    output = strategy.forward(model, batch)
+    strategy.backward(output, float(num_tokens))
+
+    torch.testing.assert_close(output.loss_sum, loss_sum)
+    assert get_model_state_dict(model).keys() == bare.state_dict().keys()
+    expected = [p.grad for p in bare.parameters()]
+    torch.testing.assert_close([whole(p.grad) for p in model.parameters()], expected)
+    norm = strategy.clip(model.parameters(), 0.0)
+    assert norm == pytest.approx(float(torch.nn.utils.get_total_norm(expected)), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_gradients_add_up_over_micro_batches(world, name):
+    strategy = StrategyConfig.get(name)().build(world, Precision())
+    found = []
+    for parts in ([range(4)], [range(2), range(2, 4)]):
+        model = strategy.prepare(ToyLM())
+        for number, rows in enumerate(parts):
+            strategy.synchronise(model, number == len(parts) - 1)
+            strategy.backward(strategy.forward(model, make_batch(rows)), step_tokens=7)
+        found.append([whole(p.grad) for p in model.parameters()])
+
+    torch.testing.assert_close(found[1], found[0])
+
+
+def test_bfloat16_computes_in_it_and_keeps_float32_parameters(world):
+    strategy = StrategyConfig.get("fsdp-full-shard")().build(world, Precision(torch.bfloat16))
+    model = strategy.prepare(ToyLM())
+
+    output = strategy.forward(model, make_batch(range(4)))
+    strategy.backward(output, 8)
+
+    exact = ToyLM()(make_batch(range(4))).loss_sum
+    assert output.loss_sum != exact
+    torch.testing.assert_close(output.loss_sum.float(), exact, rtol=0.02, atol=0)  # 8 bits of fraction
+    assert {p.dtype for p in model.parameters()} | {p.grad.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_single_refuses_several_processes(world):
+    with pytest.raises(ConfigError, match="`single` with 2 processes; choose ddp or fsdp-full-shard"):
+        StrategyConfig.get("single")().build(replace(world, size=2), Precision())
+
+
+def test_hsdp_refuses_nodes_of_different_size(world, monkeypatch):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+
+    with pytest.raises(ConfigError, match="3 processes do not divide into nodes of 2"):
+        StrategyConfig.get("hsdp")().build(replace(world, size=3), Precision())
