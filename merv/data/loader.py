@@ -184,9 +184,7 @@ class Loader(Iterator[Batch]):
         """Note that the slot's row is bad and go to the next one."""
         slot.bad.append(self.dataset.bad_row(slot.index, reason))
         if len(slot.bad) > self.max_replacements:
-            raise RunStopped(
-                f"{len(slot.bad)} rows one after the other are bad, the last one is {slot.bad[-1]}"
-            )
+            raise RunStopped(f"{len(slot.bad)} rows one after the other are bad, the last one is {slot.bad[-1]}")
         slot.index = self.dataset.replacement(slot.index)
 
     def _deliver(self, slots: list[_Slot]) -> _Delivery:

@@ -47,7 +47,7 @@ class DemoConfig:
     """Training processes."""
     align_steps: int = 20
     """Optimiser steps of the align stage."""
-    finetune_steps: int = 300
+    finetune_steps: int = 360
     """Optimiser steps of the last stage."""
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -12,23 +13,28 @@ from docs.reading import ROOT
 from merv.data.datasets import SyntheticConfig
 from merv.registry import Registry
 
+EXAMPLE = ROOT / "examples" / "merv_example_encoder"
 SIZES = {"num_train": 40, "num_eval": 8}
 """Rows to draw in place of the default numbers."""
 
 
 @contextmanager
-def undone_registrations():
-    """Names that a page registers are forgotten in the end, with the modules that registered them."""
+def undone_registrations(*folders):
+    """Names that a page registers are forgotten in the end, with the modules of `folders` that registered them."""
     families = [family for family in Registry.__subclasses__() if "_choice_registry" in family.__dict__]
     before = {family: dict(family._choice_registry) for family in families}
-    modules = set(sys.modules)
     yield
     for family, known in before.items():
         family._choice_registry.clear()
         family._choice_registry.update(known)
-    for name in set(sys.modules) - modules:
-        if not str(getattr(sys.modules[name], "__file__", "")).startswith((str(ROOT / "merv"), sys.prefix)):
-            sys.modules.pop(name)
+    own = [name for name, module in sys.modules.items() if _stands_in(module, folders)]
+    for name in own:
+        del sys.modules[name]
+
+
+def _stands_in(module, folders):
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).parent in folders
 
 
 @pytest.fixture(scope="session")
@@ -46,10 +52,10 @@ def at_work(workplace, monkeypatch):
     """The process stands in the workplace, computes on the CPU and finds the modules of the pages."""
     monkeypatch.chdir(workplace)
     monkeypatch.syspath_prepend(str(workplace))
-    monkeypatch.syspath_prepend(str(ROOT / "examples" / "merv_example_encoder"))
+    monkeypatch.syspath_prepend(str(EXAMPLE))
     monkeypatch.setitem(os.environ, "COLUMNS", "110")
     with (
-        undone_registrations(),
+        undone_registrations(workplace, EXAMPLE),
         mock.patch.object(torch.accelerator, "current_accelerator", return_value=None),
     ):
         yield workplace

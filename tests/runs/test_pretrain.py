@@ -72,12 +72,14 @@ def test_losses_are_the_recorded_ones(synthetic_data, tmp_path, stage):
 
 
 def test_a_run_leaves_its_records_and_its_config_repeats_it(synthetic_data, tmp_path):
-    train(run_words(synthetic_data, tmp_path, "one", max_steps=2))
+    words = run_words(synthetic_data, tmp_path, "one", max_steps=2)
+    train(words)
     run = tmp_path / "one"
 
     again = ["--config_path", str(run / "config.yaml"), "--run_id", "two"]
     train(again)
 
+    assert files.load(PretrainConfig, run / "config.yaml") == config_of(words)
     assert [row["step"] for row in rows(run)] == [1, 2]
     assert course(tmp_path / "two") == course(run)
     assert_same_weights(tmp_path / "two", run)
@@ -295,10 +297,3 @@ def test_bfloat16_is_chosen_where_it_is_wanted_and_the_device_has_it(device, has
         found = story._precision(SimpleNamespace(model=model), SimpleNamespace(type=device))
 
     assert (found.compute, found.reduce) == expected
-
-
-def test_the_saved_config_is_the_one_that_ran(synthetic_data, tmp_path):
-    words = run_words(synthetic_data, tmp_path, "run", max_steps=1)
-    train(words)
-
-    assert files.load(PretrainConfig, tmp_path / "run" / "config.yaml") == config_of(words)
