@@ -1,6 +1,6 @@
 """Score a run on a task.
 
-torchrun --standalone --nproc-per-node 2 scripts/evaluate.py --model runs/demo-finetune --task.type synthetic-mcq
+torchrun --standalone --nproc-per-node 2 scripts/evaluate.py --model runs/demo-full-finetune --task.type synthetic-mcq
 """
 
 import sys

@@ -14,8 +14,8 @@ USAGE = """\
 usage: merv COMMAND [options]
 
   train    train one stage of a model            merv train --model.type merv-tiny --dataset.type synthetic
-  ask      ask a model about a video             merv ask runs/demo-finetune clip.mp4 "What shape is it?"
-  eval     score a model on a task               merv eval --model runs/demo-finetune --task.type synthetic-mcq
+  ask      ask a model about a video             merv ask runs/demo-full-finetune clip.mp4 "What shape is it?"
+  eval     score a model on a task               merv eval --model runs/demo-full-finetune --task.type synthetic-mcq
   demo     draw data, train, score: the tour     merv demo
   list     names one can choose                  merv list video-backbones
   doctor   versions, devices, decoders, disk     merv doctor

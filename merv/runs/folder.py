@@ -52,7 +52,13 @@ def find_parent(config: PretrainConfig, model: VideoLM) -> tuple[list[str], list
                 config.run_root_dir,
             )
         return [], []
-    parts = load_parts(model, path)
+    try:
+        parts = load_parts(model, path)
+    except CheckpointError as error:
+        if config.pretrained_checkpoint is not None:
+            raise
+        remedy = f"it was taken for its model_id `{config.model.model_id}`; give this model another --model.model_id"
+        raise CheckpointError(f"{error}; {remedy}, or name --pretrained_checkpoint") from error
     logger.info("starting from %s (%s)", path, ", ".join(parts))
     return [str(path.parent)], parts
 

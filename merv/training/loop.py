@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Job:
-    """Everything one training needs, made by merv.runs.pretrain."""
+    """Everything one training needs, put together by merv.runs.pretrain."""
 
     model: nn.Module
     """The model as `strategy.prepare` gave it."""

@@ -8,7 +8,7 @@ import torch
 from helpers import course, losses, run_distributed, run_words, train, train_all
 
 from merv.conf.parse import parse
-from merv.runs.pretrain import build_sampler
+from merv.runs.assemble import build_sampler
 from merv.runs.pretrain_config import PretrainConfig
 from merv.training.strategies import StrategyConfig
 from merv.training.strategies.base import Precision
@@ -84,7 +84,7 @@ def test_losses_are_equal_when_one_process_sees_text_alone_and_the_other_clips(r
 def train_in_bfloat16(command):
     """Train with the precision an accelerator would have chosen."""
     chosen = Precision(torch.bfloat16, torch.float32)
-    with mock.patch("merv.runs.pretrain._precision", return_value=chosen):
+    with mock.patch("merv.runs.assemble.precision", return_value=chosen):
         return train(command)
 
 

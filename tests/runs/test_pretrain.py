@@ -22,6 +22,7 @@ from merv.models.multi_encoder.net import MultiEncoderLM
 from merv.models.multi_encoder.processor import MultiEncoderProcessor
 from merv.models.stage import TRAINED_PARTS, LoraConfig
 from merv.models.weights import load_parts, read_parts
+from merv.runs import assemble
 from merv.runs import pretrain as story
 from merv.runs.pretrain_config import PretrainConfig
 from merv.training.trackers import JsonlTracker
@@ -294,6 +295,6 @@ def test_bfloat16_is_chosen_where_it_is_wanted_and_the_device_has_it(device, has
     model = SimpleNamespace(enable_mixed_precision_training=wanted, reduce_in_full_precision=full)
 
     with mock.patch.object(torch.cuda, "is_bf16_supported", return_value=has_it):
-        found = story._precision(SimpleNamespace(model=model), SimpleNamespace(type=device))
+        found = assemble.precision(SimpleNamespace(model=model), SimpleNamespace(type=device))
 
     assert (found.compute, found.reduce) == expected

@@ -1,0 +1,149 @@
+"""The pieces of a training run, each made from its options: `merv.runs.pretrain` puts them together."""
+
+import logging
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from merv import runtime
+from merv.data.dataset import PreparedDataset, Source
+from merv.data.ledger import BadSampleLedger
+from merv.data.loader import Loader, build_loader
+from merv.data.sampling import BatchSampler, LengthGroupedSampler, SplitModalitySampler, modality_lengths
+from merv.errors import ConfigError
+from merv.models.base import VideoLM
+from merv.models.freeze import set_stage
+from merv.models.stage import StageConfig
+from merv.runs.folder import check_identity, find_parent
+from merv.runs.pretrain_config import PretrainConfig
+from merv.training.checkpoint import Checkpointer, read_trainer_state
+from merv.training.strategies.base import Precision
+from merv.training.trackers import MultiTracker, build_trackers
+from merv.training.world import World
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Start:
+    """The model a stage begins with."""
+
+    model: VideoLM
+    parents: list[str]
+    """Run folders its weights came from."""
+    saved_parts: list[str]
+    """Parts the finished run's file has to hold: trained now, trained before, or to be had nowhere else."""
+
+
+def starting_model(config: PretrainConfig) -> Start:
+    """Build the model, load what earlier stages trained, and let this stage's parts learn.
+
+    Raises:
+        MervError: a part is unknown, or weights are of another model.
+    """
+    runtime.seed_everything(config.seed)
+    model = config.model.build(seed=config.seed)
+    parents, inherited = find_parent(config, model)
+    learning = set_stage(model, config.stage, config.stage_config)
+    return Start(model, parents, sorted({*learning, *inherited, *model.unpublished_parts()}))
+
+
+def build_sampler(config: PretrainConfig, source: Source, model: VideoLM) -> BatchSampler:
+    """The plan of which rows share a batch."""
+    lengths = modality_lengths(source, model.processor.length)
+    size = config.stage_config.global_batch_size
+    if config.sampler == "split-modality":
+        return SplitModalitySampler(lengths, size, seed=config.seed)
+    return LengthGroupedSampler([length for _, length in lengths], size, seed=config.seed)
+
+
+def num_steps(stage: StageConfig, steps_per_epoch: int) -> int:
+    """Optimiser steps of the stage."""
+    return stage.epochs * steps_per_epoch if stage.max_steps is None else stage.max_steps
+
+
+def precision(config: PretrainConfig, device: torch.device) -> Precision:
+    """bfloat16 where it is wanted and the device computes in it."""
+    wanted = config.model.enable_mixed_precision_training and device.type != "cpu"
+    if not wanted or (device.type == "cuda" and not torch.cuda.is_bf16_supported()):
+        return Precision()
+    return Precision(torch.bfloat16, torch.float32 if config.model.reduce_in_full_precision else torch.bfloat16)
+
+
+def open_checkpoints(config: PretrainConfig, world: World) -> Checkpointer:
+    """The run's checkpoints."""
+    folder = config.run_dir / "checkpoints"
+    return Checkpointer(folder, world, keep_last=config.keep_last, asynchronous=config.async_checkpoints)
+
+
+def open_ledger(config: PretrainConfig, source: Source) -> BadSampleLedger:
+    """The run's account of bad rows, those the reader refused already in it."""
+    path = config.run_dir / "bad_samples.jsonl"
+    ledger = BadSampleLedger(path, policy=config.bad_samples, max_bad_fraction=config.max_bad_fraction)
+    if runtime.is_main():
+        ledger.unreadable(source.bad_rows, len(source))
+    return ledger
+
+
+def open_loader(
+    config: PretrainConfig,
+    world: World,
+    source: Source,
+    model: VideoLM,
+    sampler: BatchSampler,
+    ledger: BadSampleLedger,
+    steps: int,
+) -> Loader:
+    """This process's micro-batches from the sampler's place to the end of the run."""
+    epochs = -(-steps // len(sampler))
+    per_device = config.stage_config.per_device_batch_size
+    return build_loader(
+        PreparedDataset(source, model.processor.prepare),
+        model.processor.collate,
+        sampler.upcoming(world.rank, world.size, per_device, epochs=epochs),
+        num_workers=config.num_workers,
+        prefetch_batches=config.prefetch_batches,
+        decode_deadline_s=config.decode_deadline_s,
+        pin_memory=world.device.type != "cpu",
+        ledger=ledger,
+    )
+
+
+def open_trackers(config: PretrainConfig, first_step: int) -> MultiTracker:
+    """Where metrics go; what an earlier attempt wrote beyond `first_step` is dropped."""
+    return build_trackers(
+        config.trackers,
+        config.run_dir,
+        run_id=config.run_id,
+        project=config.wandb_project,
+        entity=config.wandb_entity,
+        resume_step=first_step,
+    )
+
+
+def resume(
+    config: PretrainConfig,
+    checkpointer: Checkpointer,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    sampler: BatchSampler,
+    ledger: BadSampleLedger,
+) -> int:
+    """Go to the newest checkpoint of the run, if there is one; gives the step to do next.
+
+    Raises:
+        ConfigError: there is one and `resume` is never.
+        CheckpointError: it is of another model.
+    """
+    path = checkpointer.latest()
+    if path is None:
+        return 0
+    if config.resume == "never":
+        raise ConfigError(f"{config.run_dir} has checkpoints and --resume is never; choose another --run_id or resume")
+    check_identity(config, read_trainer_state(path), path)
+    state = checkpointer.load(path, model, optimizer)
+    sampler.load_state_dict(state["sampler"])
+    ledger.load_state_dict(state["ledger"])
+    logger.info("going on from %s", path)
+    return int(state["step"])
