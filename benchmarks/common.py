@@ -82,7 +82,7 @@ def machine() -> str:
     )
     memory = psutil.virtual_memory().total / 2**30
     return (
-        f"{_processor()}, {psutil.cpu_count()} cores, {memory:.0f} GiB, {accelerator} · "
+        f"{runtime.processor()}, {psutil.cpu_count()} cores, {memory:.0f} GiB, {accelerator} · "
         f"Python {platform.python_version()} · {versions} · {datetime.date.today()}"
     )
 
@@ -97,16 +97,6 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]], note
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     below = [machine(), *notes]
     return "\n".join([f"### {title}", "", padded[0], rule, *padded[1:], "", *(f"- {line}" for line in below)])
-
-
-def _processor() -> str:
-    """The name the processor gives itself."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def build_job(

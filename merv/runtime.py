@@ -2,7 +2,9 @@
 
 import logging
 import os
+import platform
 import random
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -34,6 +36,16 @@ def device() -> torch.device:
     if found is None:
         return torch.device("cpu")
     return torch.device(found.type, local_rank())
+
+
+def processor() -> str:
+    """The name the processor gives itself."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
 
 
 def seed_everything(seed: int) -> None:

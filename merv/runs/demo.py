@@ -140,6 +140,6 @@ def summary(rows: list[dict[str, Any]], seconds: float) -> str:
     return (
         f"{table(rows, list(rows[0]))}\n\n"
         f"stages align, then {LAST_STAGE} (random encoders, so they learn in the last stage); "
-        f"{seconds / 60:.1f} minutes on {os.cpu_count()} cores ({platform.machine()}), "
+        f"{seconds / 60:.1f} minutes on {runtime.processor()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}, torch {torch.__version__}"
     )
