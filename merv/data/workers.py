@@ -1,11 +1,10 @@
 """Worker processes that can be killed for one file without harm to the others.
 
 A video that hangs its decoder, or crashes it, takes one process with it.  Each worker therefore has a pipe of its own
-and shares no memory: results travel as pickle protocol 5 with the tensors' bytes beside it.
+and shares no memory (merv.data.pipes).
 """
 
 import contextlib
-import io
 import math
 import multiprocessing
 import os
@@ -14,16 +13,15 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-import numpy as np
 import psutil
 import torch
-from torch import Tensor
 
+from merv.data.pipes import receive, send
 from merv.data.sample import Sample
 from merv.errors import ConfigError, RunStopped, SampleError
 
@@ -254,47 +252,3 @@ def _exit_with_parent(sentinel: int) -> None:
     """End this process, even in the middle of a sample, when the one it works for is gone."""
     wait([sentinel])
     os._exit(1)
-
-
-class _Pickler(pickle.Pickler):
-    """Pickles tensors as bare bytes; torch's own way goes through shared memory or copies twice."""
-
-    def reducer_override(self, obj: Any) -> Any:
-        if not isinstance(obj, Tensor):
-            return NotImplemented
-        data = obj.detach().cpu().contiguous()
-        return _rebuild, (data.reshape(-1).view(torch.uint8).numpy(), data.dtype, tuple(data.shape))
-
-
-def _rebuild(data: np.ndarray, dtype: torch.dtype, shape: Sequence[int]) -> Tensor:
-    return torch.from_numpy(data).view(dtype).reshape(tuple(shape))
-
-
-def send(pipe: Connection, value: Any) -> None:
-    """Write a value: its pickle with the sizes of its buffers, then the buffers as they are."""
-    buffers: list[pickle.PickleBuffer] = []
-    file = io.BytesIO()
-    _Pickler(file, protocol=5, buffer_callback=buffers.append).dump(value)
-    raw = [buffer.raw() for buffer in buffers]
-    pipe.send_bytes(pickle.dumps((file.getvalue(), [part.nbytes for part in raw]), protocol=5))
-    for part in raw:
-        while part.nbytes:
-            part = part[os.write(pipe.fileno(), part) :]
-
-
-def receive(pipe: Connection) -> Any:
-    """Read a value that `send` wrote; each buffer is copied once, from the pipe to where it stays.
-
-    Raises:
-        EOFError: the other side is gone.
-    """
-    body, sizes = pickle.loads(pipe.recv_bytes())
-    buffers = [np.empty(size, dtype=np.uint8) for size in sizes]
-    for buffer in buffers:
-        rest = buffer.data
-        while rest.nbytes:
-            count = os.readv(pipe.fileno(), [rest])
-            if count == 0:
-                raise EOFError
-            rest = rest[count:]
-    return pickle.loads(body, buffers=buffers)

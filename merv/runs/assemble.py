@@ -144,6 +144,7 @@ def resume(
     check_identity(config, read_trainer_state(path), path)
     state = checkpointer.load(path, model, optimizer)
     sampler.load_state_dict(state["sampler"])
-    ledger.load_state_dict(state["ledger"])
+    if runtime.is_main():  # the counts are those of all processes together
+        ledger.load_state_dict(state["ledger"])
     logger.info("going on from %s", path)
     return int(state["step"])

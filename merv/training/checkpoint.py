@@ -175,7 +175,8 @@ class Checkpointer:
 
 def complete_checkpoints(folder: Path) -> list[Path]:
     """Checkpoints of a run that are whole, oldest first."""
-    return sorted(p for p in folder.glob("step-*") if not p.name.endswith(PARTIAL) and (p / ".metadata").exists())
+    whole = [p for p in folder.glob("step-*") if not p.name.endswith(PARTIAL) and (p / ".metadata").exists()]
+    return sorted(whole, key=lambda path: int(path.name.removeprefix("step-")))
 
 
 def latest_checkpoint(folder: Path) -> Path | None:

@@ -60,10 +60,12 @@ class Job:
     """What a checkpoint must agree on before it is resumed."""
 
     def trainer_state(self) -> dict[str, Any]:
-        """What a checkpoint holds beside tensors and random generators."""
+        """What a checkpoint holds beside tensors and random generators.  A collective: bad samples are summed up."""
+        counts = self.ledger.state_dict()
+        totals = self.strategy.world.sum(*counts.values())
         return {
             "sampler": self.sampler.state_dict(),
-            "ledger": self.ledger.state_dict(),
+            "ledger": dict(zip(counts, map(int, totals), strict=True)),
             "num_steps": self.num_steps,
             "identity": self.identity,
         }

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from merv.data.pipes import receive, send
 from merv.data.sample import Example
-from merv.data.workers import receive, send
 
 
 def round_trip(value):
