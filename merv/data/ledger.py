@@ -152,7 +152,7 @@ def _written_rows(path: Path) -> set[tuple[str, int]]:
         return set()
     found = set()
     text = path.read_text(encoding="utf-8")
-    for line in text.splitlines():
+    for line in text.split("\n"):  # a path may hold what splitlines takes for a line end
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:  # torn by a crash

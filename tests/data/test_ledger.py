@@ -105,3 +105,13 @@ def test_lines_of_several_writers_do_not_mix(tmp_path):
 def test_an_impossible_share_is_refused():
     with pytest.raises(ConfigError, match="max_bad_fraction is 2"):
         BadSampleLedger(max_bad_fraction=2)
+
+
+def test_unusual_line_ends_in_a_path_do_not_make_a_row_new(tmp_path):
+    path = tmp_path / "bad_samples.jsonl"
+    row = BadRow("clips", 3, "a", "folder\u2028with\x85ends/a.mp4", "unreadable")
+    BadSampleLedger(path, policy="skip").bad(row)
+
+    BadSampleLedger(path, policy="skip").bad(row)
+
+    assert path.read_text(encoding="utf-8").count("\n") == 1
