@@ -21,6 +21,7 @@ from merv.models.base import ModelConfig
 from merv.models.freeze import checkpoint_activations, set_stage
 from merv.models.multi_encoder.net import MultiEncoderLM
 from merv.models.stage import StageName
+from merv.runs import assemble
 from merv.training.checkpoint import Checkpointer
 from merv.training.flops import part_costs, step_flops
 from merv.training.loop import Job
@@ -28,7 +29,6 @@ from merv.training.metrics import StepMetrics, device_name
 from merv.training.optim import build_optimizer
 from merv.training.signals import StopRequest
 from merv.training.strategies import StrategyConfig
-from merv.training.strategies.base import Precision
 from merv.training.trackers import MultiTracker
 from merv.training.watchdog import Watchdog
 from merv.training.world import World
@@ -112,7 +112,7 @@ def build_job(
         checkpoint_activations(model)
     costs = part_costs(model.stations())
     batch = made_up_batch(model, stage.per_device_batch_size, text_tokens)
-    precision = Precision() if world.device.type == "cpu" else Precision(torch.bfloat16, torch.bfloat16)
+    precision = assemble.precision(model_config, world.device)
     strategy = StrategyConfig.get(stage.train_strategy)().build(world, precision)
     wrapped = strategy.prepare(model)
     return Job(

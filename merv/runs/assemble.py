@@ -12,7 +12,7 @@ from merv.data.ledger import BadSampleLedger
 from merv.data.loader import Loader, build_loader
 from merv.data.sampling import BatchSampler, LengthGroupedSampler, SplitModalitySampler, modality_lengths
 from merv.errors import ConfigError
-from merv.models.base import VideoLM
+from merv.models.base import ModelConfig, VideoLM
 from merv.models.freeze import set_stage
 from merv.models.stage import StageConfig
 from merv.runs.folder import check_identity, find_parent
@@ -63,12 +63,12 @@ def num_steps(stage: StageConfig, steps_per_epoch: int) -> int:
     return stage.epochs * steps_per_epoch if stage.max_steps is None else stage.max_steps
 
 
-def precision(config: PretrainConfig, device: torch.device) -> Precision:
+def precision(config: ModelConfig, device: torch.device) -> Precision:
     """bfloat16 where it is wanted and the device computes in it."""
-    wanted = config.model.enable_mixed_precision_training and device.type != "cpu"
+    wanted = config.enable_mixed_precision_training and device.type != "cpu"
     if not wanted or (device.type == "cuda" and not torch.cuda.is_bf16_supported()):
         return Precision()
-    return Precision(torch.bfloat16, torch.float32 if config.model.reduce_in_full_precision else torch.bfloat16)
+    return Precision(torch.bfloat16, torch.float32 if config.reduce_in_full_precision else torch.bfloat16)
 
 
 def open_checkpoints(config: PretrainConfig, world: World) -> Checkpointer:

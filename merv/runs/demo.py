@@ -20,6 +20,7 @@ from merv.errors import ConfigError, RunStopped
 from merv.evaluation.report import table
 from merv.evaluation.runner import evaluate
 from merv.evaluation.task import TaskConfig
+from merv.runs.evaluate import about_run
 from merv.runs.load import load
 
 logger = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ def score(config: DemoConfig, run_dir: Path) -> list[dict[str, Any]]:
             out_dir=run_dir / "eval" / task.name,
             max_new_tokens=8,
             num_workers=0,
-            about_model={"path": str(run_dir)},
+            about_model=about_run(run_dir),
         )
         kinds = {k.partition("/")[2]: f"{100 * v:.1f} %" for k, v in results.items() if k.startswith("accuracy/")}
         rows.append({"shown": shown, "all": f"{100 * results['accuracy']:.1f} %", **kinds})

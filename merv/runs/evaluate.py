@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from merv.evaluation import report
 from merv.evaluation.runner import evaluate
 from merv.evaluation.task import TaskConfig
 from merv.models.weights import FILE
+from merv.runs.folder import hash_of_file
 from merv.runs.load import load
 from merv.runtime import is_main
 
@@ -71,7 +71,7 @@ def run(config: EvalConfig) -> int:
         num_workers=config.num_workers,
         decode_deadline_s=config.decode_deadline_s,
         resume=config.resume,
-        about_model=_about(config.model),
+        about_model=about_run(config.model),
     )
     if is_main():
         row = {"task": task.name, **results}
@@ -79,10 +79,6 @@ def run(config: EvalConfig) -> int:
     return 0
 
 
-def _about(folder: Path) -> dict[str, Any]:
-    """Where the model comes from, with the hash of its weights."""
-    digest = sha256()
-    with (folder / FILE).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return {"path": str(folder), "weights_sha256": digest.hexdigest()}
+def about_run(folder: Path) -> dict[str, Any]:
+    """Where the model comes from, with the hash of its weights: other weights are another model."""
+    return {"path": str(folder), "weights_sha256": hash_of_file(folder / FILE)}

@@ -4,7 +4,7 @@ import json
 import logging
 import platform
 import subprocess
-from hashlib import sha256
+from hashlib import file_digest
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,7 @@ def write_lineage(config: PretrainConfig, source: Source, world_size: int, paren
         "run_id": config.run_id,
         "stage": config.stage,
         "parents": parents,
-        "data": {str(path): _hash(path) for path in source.files},
+        "data": {str(path): hash_of_file(path) for path in source.files},
         "world_size": world_size,
         "merv": merv.__version__,
         "python": platform.python_version(),
@@ -151,12 +151,10 @@ def write_lineage(config: PretrainConfig, source: Source, world_size: int, paren
     (config.run_dir / "lineage.json").write_text(json.dumps(lineage, indent=1))
 
 
-def _hash(path: Path) -> str:
-    digest = sha256()
+def hash_of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _commit() -> str | None:

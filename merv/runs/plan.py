@@ -15,6 +15,7 @@ from merv.models.base import ModelConfig, VideoLM
 from merv.models.freeze import set_stage
 from merv.models.multi_encoder.config import MultiEncoderConfig
 from merv.registry import Registry
+from merv.runs.assemble import num_steps
 from merv.runs.pretrain_config import PretrainConfig
 
 BYTES_TRAINED = 16
@@ -54,7 +55,7 @@ def _rows_and_steps(config: PretrainConfig, missing: list[str]) -> list[str]:
     except MervError as error:
         missing.append(_line(error))
         return [*lines, "steps: unknown without the data" if stage.max_steps is None else f"steps: {stage.max_steps}"]
-    steps = stage.max_steps or stage.epochs * -(-rows // stage.global_batch_size)
+    steps = num_steps(stage, -(-rows // stage.global_batch_size))
     return [*lines, f"about {steps} steps over {rows} rows of `{config.dataset.name}`"]
 
 

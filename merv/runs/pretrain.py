@@ -84,7 +84,7 @@ def _build_job(
     costs = part_costs(model.stations())
     if config.model.enable_gradient_checkpointing:
         checkpoint_activations(model)
-    precision = assemble.precision(config, world.device)
+    precision = assemble.precision(config.model, world.device)
     strategy = StrategyConfig.new(stage.train_strategy).build(world, precision)
     wrapped = strategy.prepare(model)
     optimizer = build_optimizer(wrapped.named_parameters(), stage)

@@ -1,5 +1,6 @@
 """The tour with numbers too small to learn from: everything it promises stands at its end."""
 
+import json
 import shlex
 
 import pytest
@@ -8,6 +9,7 @@ from helpers import rows
 from merv.runs import demo
 from merv.runs.cli import main
 from merv.runs.demo import DemoConfig, train_stage
+from merv.runs.folder import hash_of_file
 
 NUMBERS = {"num_train": 48, "num_eval": 8, "num_processes": 1, "align_steps": 1, "finetune_steps": 2}
 
@@ -32,6 +34,8 @@ def test_the_tour_ends_with_a_table_a_curve_and_a_question_to_ask(tmp_path, caps
     assert (run / "loss.png").is_file()
     assert [row["step"] for row in rows(run)] == [1, 2]
     assert len(rows(tmp_path / "runs" / "demo-align")) == 1
+    card = json.loads((run / "eval" / "synthetic-mcq" / "card.json").read_text())
+    assert card["model"] | {"path": ""} == {"path": "", "weights_sha256": hash_of_file(run / "model.safetensors")}
     [question] = [line.partition("merv ")[2] for line in lines if line.startswith("ask it")]
     assert main([*shlex.split(question), "--max_new_tokens", "1"]) == 0
 

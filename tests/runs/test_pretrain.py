@@ -295,6 +295,6 @@ def test_bfloat16_is_chosen_where_it_is_wanted_and_the_device_has_it(device, has
     model = SimpleNamespace(enable_mixed_precision_training=wanted, reduce_in_full_precision=full)
 
     with mock.patch.object(torch.cuda, "is_bf16_supported", return_value=has_it):
-        found = assemble.precision(SimpleNamespace(model=model), SimpleNamespace(type=device))
+        found = assemble.precision(model, SimpleNamespace(type=device))
 
     assert (found.compute, found.reduce) == expected
