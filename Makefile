@@ -1,9 +1,10 @@
 # make demo | test | check | fmt | golden | parity: everything runs in .venv, which `make setup` fills.
 PYTHON ?= python3
 VENV   := .venv
+PARITY := .parity
 BIN    := $(VENV)/bin
 
-.PHONY: setup demo test check fmt golden clean
+.PHONY: setup demo test check fmt golden parity clean
 
 setup: $(VENV)/.installed
 
@@ -33,5 +34,13 @@ fmt: setup
 golden: setup
 	MERV_WRITE_GOLDEN=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/conf/test_golden_configs.py
 
+# The original LanguageBind tower, in a folder of its own and without what it asks for, beside ours.
+parity: setup $(PARITY)/.installed
+	PYTHONPATH=$(PARITY) OMP_NUM_THREADS=1 $(BIN)/python scripts/parity_languagebind.py
+
+$(PARITY)/.installed: | setup
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(PARITY) --no-deps languagebind==0.1.0
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build *.egg-info
+	rm -rf $(VENV) $(PARITY) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build *.egg-info

@@ -18,7 +18,7 @@ from merv.data.ledger import BadSampleLedger
 from merv.data.sample import Batch, Example
 from merv.data.sampling import LengthGroupedSampler
 from merv.models.base import ModelConfig
-from merv.models.freeze import checkpoint_activations, set_stage
+from merv.models.freeze import checkpoint_activations, compile_blocks, set_stage
 from merv.models.multi_encoder.net import MultiEncoderLM
 from merv.models.stage import StageName
 from merv.runs import assemble
@@ -108,9 +108,11 @@ def build_job(
     model = model_config.build(seed=7)
     assert isinstance(model, MultiEncoderLM), "made-up batches are those of the multi-encoder family"
     set_stage(model, stage_name, stage)
+    costs = part_costs(model.stations())
+    if model_config.compile_blocks:
+        compile_blocks(model)
     if model_config.enable_gradient_checkpointing:
         checkpoint_activations(model)
-    costs = part_costs(model.stations())
     batch = made_up_batch(model, stage.per_device_batch_size, text_tokens)
     precision = assemble.precision(model_config, world.device)
     strategy = StrategyConfig.get(stage.train_strategy)().build(world, precision)

@@ -2,6 +2,7 @@
 
     python benchmarks/train_step.py
     python benchmarks/train_step.py --stage full-finetune --strategies ['single','hsdp']
+    python benchmarks/train_step.py --model.type merv-base --model.init random --strategies ['fsdp-full-shard']
 
 Each strategy but `single` runs under torchrun, with a process for each accelerator, or two on a CPU.  The batch is
 made up and in memory; the step is that of `merv train`.
@@ -19,6 +20,7 @@ from typing import Any
 
 import torch
 from common import Timing, build_job, table
+from torch.distributed.tensor import DTensor
 
 import merv.conf.models  # noqa: F401 - registers the presets
 from merv import runtime
@@ -26,7 +28,7 @@ from merv.conf.parse import parse
 from merv.errors import RunStopped
 from merv.models.base import ModelConfig
 from merv.models.stage import StageName
-from merv.training.loop import train_step
+from merv.training.loop import Job, train_step
 from merv.training.metrics import device_name
 from merv.training.world import join_world
 
@@ -70,6 +72,7 @@ def measure(config: TrainStepConfig, strategy: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, join_world() as world:
         job = build_job(config.model, config.stage, world, Path(folder), text_tokens=config.text_tokens)
         accumulation = job.stage.accumulation_steps(world.size)
+        flops = accumulation * job.count_flops(next(iter(job.batches)))
         rows = []
         for step in range(config.warmup + config.steps):
             row, _ = train_step(job, step, list(itertools.islice(job.batches, accumulation)))
@@ -80,8 +83,31 @@ def measure(config: TrainStepConfig, strategy: str) -> dict[str, Any]:
             "device": device_name(world.device),
             "dtype": str(job.strategy.precision.compute).removeprefix("torch."),
             "batch": f"{world.size} x {accumulation} x {job.stage.per_device_batch_size}",
+            "tflop": flops / 1e12,
+            "parts": memory_by_part(job),
             "rows": rows[config.warmup :],
         }
+
+
+def memory_by_part(job: Job) -> list[list[str]]:
+    """Lines of part, parameters, and GiB of weights, gradients and optimiser states this process holds for it."""
+    sizes: dict[str, list[float]] = {}
+    for name, parameter in job.model.named_parameters():
+        part = sizes.setdefault(name.removeprefix("module.").partition(".")[0], [0.0] * 4)
+        states = job.optimizer.state.get(parameter, {}).values()
+        held = [[parameter], [parameter.grad], [state for state in states if isinstance(state, torch.Tensor)]]
+        if parameter.requires_grad and parameter.grad is None:
+            held[1] = [parameter]  # given back after the step
+        part[0] += parameter.numel()
+        for column, tensors in enumerate(held, start=1):
+            part[column] += sum(local_bytes(tensor) for tensor in tensors if tensor is not None) / 2**30
+    return [[part, f"{count / 1e6:,.1f} M", *(f"{gib:.2f}" for gib in rest)] for part, (count, *rest) in sizes.items()]
+
+
+def local_bytes(tensor: torch.Tensor) -> int:
+    """Bytes of a tensor, or of this process's shard of it."""
+    own = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return own.numel() * own.element_size()
 
 
 def launch(config: TrainStepConfig, strategy: str, args: Sequence[str]) -> dict[str, Any]:
@@ -114,6 +140,7 @@ def row_of(strategy: str, found: dict[str, Any]) -> list[str]:
         columns["step_seconds"].rate().text(),
         f"{columns['samples_per_second'].median:.1f}",
         f"{columns['tokens_per_second'].median:.0f}",
+        f"{found['tflop']:.3g}",
         f"{max(columns['peak_memory_gib'].values):.2f}",
         f"{100 * columns['mfu'].median:.1f} %" if "mfu" in columns else "unknown device",
     ]
@@ -128,12 +155,26 @@ def main(args: Sequence[str] | None = None) -> str | None:
         if runtime.is_main():
             config.rows_file.write_text(json.dumps(found))
         return None
-    rows = [row_of(strategy, launch(config, strategy, given)) for strategy in config.strategies]
-    return table(
+    found = {strategy: launch(config, strategy, given) for strategy in config.strategies}
+    steps = table(
         f"Training step: {config.model.type_name}, {config.stage}, {config.text_tokens} tokens of text a row",
-        ["strategy", "processes", "batch", "steps/s: median (range)", "samples/s", "tokens/s", "peak GiB", "MFU"],
-        rows,
-        [f"{config.steps} steps after {config.warmup}; peak memory of the fullest process"],
+        ["strategy", "processes", "batch", "steps/s: median (range)", "samples/s", "tokens/s", "TFLOP", "GiB", "MFU"],
+        [row_of(strategy, figures) for strategy, figures in found.items()],
+        [
+            f"{config.steps} steps after {config.warmup}; peak memory of the fullest process",
+            "TFLOP: of one process in a step, by the formula of docs/models.md",
+        ],
+    )
+    memory = [[strategy, *line] for strategy, figures in found.items() for line in figures["parts"]]
+    return (
+        steps
+        + "\n\n"
+        + table(
+            "What the first process holds, GiB",
+            ["strategy", "part", "parameters", "weights", "gradients", "optimiser"],
+            memory,
+            ["activations and what is gathered for a moment come on top"],
+        )
     )
 
 

@@ -18,7 +18,7 @@ from draccus.utils import DraccusException
 from torch import Tensor, nn
 
 from merv.backbones.video.base import FeatureGrid, VideoBackbone, VideoBackboneConfig
-from merv.models.freeze import checkpoint_activations
+from merv.models.freeze import recompute
 from merv.models.fusion import FusionConfig
 from merv.models.projectors import ProjectorConfig
 from merv.registry import Registry
@@ -235,7 +235,7 @@ def _check_recomputation(name: str, build: Build, clips: Tensor) -> None:
     plain, wrapped = (_seeded(build).eval().requires_grad_() for _ in range(2))
     wrapped.load_state_dict(plain.state_dict(), strict=True)
     num_blocks = len(plain.blocks())
-    checkpoint_activations(wrapped)
+    recompute(wrapped, {id(block) for block in wrapped.blocks()})
     _require(
         plain.state_dict().keys() == wrapped.state_dict().keys() and len(wrapped.blocks()) == num_blocks,
         f"{name}: wrapping its blocks changes the names of its weights or the number of blocks",

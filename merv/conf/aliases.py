@@ -3,6 +3,9 @@
 One rule: where a node has a config field called like a stage, `<stage>_<field>` means `<stage>.<field>`, so
 `--model.finetune_per_device_batch_size 2` is `--model.finetune.per_device_batch_size 2`.  A field that really has the
 flat name comes first, and hyphens count as underscores in the names of fields.
+
+A second rule is for folders of weights: where a node has a field `video_backbone_paths`, `<name>_path` is the entry
+`<name>` of it, so `--model.dinov2_path DIR` is `--model.video_backbone_paths.dinov2 DIR`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -10,6 +13,9 @@ from typing import Any
 
 STAGES = ("align", "full_align", "finetune", "full_finetune")
 """Fields whose own fields may be written flat."""
+
+PATHS = "video_backbone_paths"
+"""The field with a folder for each encoder."""
 
 
 def spell_out(
@@ -34,4 +40,7 @@ def spell_out(
         field = name.removeprefix(f"{stage}_")
         if stage in fields and field != name and field in fields_below(stage):
             return [stage, field, *rest]
+    stem = first.removesuffix("_path")
+    if PATHS in fields and stem not in (first, "") and not rest:
+        return [PATHS, stem]
     return None

@@ -37,8 +37,23 @@ def load(config_class: type[ConfigT], path: str | Path, *, stages: Collection[st
     Raises:
         ConfigError: the file cannot be read or does not fit; the line names the file and the key.
     """
+    return from_mapping(config_class, read_mapping(path), path, stages=stages)
+
+
+def from_mapping(
+    config_class: type[ConfigT],
+    data: dict[Any, Any],
+    path: str | Path,
+    *,
+    stages: Collection[str] = aliases.STAGES,
+) -> ConfigT:
+    """Make a config of what a file held; fields it does not name keep their defaults.
+
+    Raises:
+        ConfigError: it does not fit; the line names the file and the key.
+    """
     tree = start(config_class)
-    lay_file(config_class, tree, path, read_mapping(path), stages)
+    lay_file(config_class, tree, path, data, stages)
     try:
         return build(config_class, tree)
     except ConfigError as error:

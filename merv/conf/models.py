@@ -3,6 +3,8 @@
 Class defaults are plain; published values stand here.
 """
 
+from dataclasses import replace
+
 from merv.models.fusion import FusionConfig
 from merv.models.multi_encoder.config import MultiEncoderConfig
 from merv.models.projectors import ProjectorConfig
@@ -26,12 +28,12 @@ FINETUNE = StageConfig(
 )
 """Finetune stage of MERV (https://arxiv.org/abs/2501.01426)."""
 
-MultiEncoderConfig.preset(
+MERV_BASE = MultiEncoderConfig.preset(
     "merv-base",
     video_backbone_ids=[
         "languagebind-video-noclass",
         "dinov2-video-all-tokens",
-        "vivit-google-b-all-no-cls",
+        "vivit-google-b-all-no-cls-16frames",
         "siglip-vit-b16-224px-all-no-cls",
     ],
     num_frames=[16, 16, 32, 16],
@@ -45,6 +47,20 @@ MultiEncoderConfig.preset(
     finetune=FINETUNE,
     full_finetune=FINETUNE,
 )
+"""MERV (frozen): 16 time steps of 64 tokens from each of four encoders."""
+
+FULL_ALIGN = replace(ALIGN, learning_rate=1e-4, train_strategy="fsdp-full-shard")
+"""Align stage of MERV (full): a tenth of the rate, all shards."""
+
+MERV_BASE.preset("merv-full", align=FULL_ALIGN, full_align=FULL_ALIGN)
+
+MERV_BASE.preset("languagebind-single", video_backbone_ids=["languagebind-video-noclass"], num_frames=[16])
+MERV_BASE.preset("dinov2-single", video_backbone_ids=["dinov2-video-all-tokens"], num_frames=[16])
+MERV_BASE.preset("vivit-single", video_backbone_ids=["vivit-google-b-all-no-cls-16frames"], num_frames=[32])
+MERV_BASE.preset("siglip-single", video_backbone_ids=["siglip-vit-b16-224px-all-no-cls"], num_frames=[16])
+MERV_BASE.preset("hiera-single", video_backbone_ids=["hiera-base-plus-video"], num_frames=[32])
+
+MERV_BASE.preset("reproduction-llava-v15+13b", llm_backbone_id="vicuna-v15-13b")
 
 TINY_STAGE = StageConfig(
     global_batch_size=32,

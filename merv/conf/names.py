@@ -84,4 +84,9 @@ def near_names(name: str, known: Iterable[str]) -> list[str]:
     last = name.rpartition(".")[2]
     moved = [other for other in names if other.rpartition(".")[2] == last]
     alike = difflib.get_close_matches(name, names, n=3, cutoff=0.7)
-    return list(dict.fromkeys([*moved, *alike]))[:3]
+    closest = [other for other in alike if _likeness(name, other) > _likeness(name, alike[0]) - 0.15]
+    return list(dict.fromkeys([*moved, *closest]))[:3]
+
+
+def _likeness(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other).ratio()

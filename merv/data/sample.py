@@ -3,6 +3,7 @@
 Row -> `Sample` (merv.data.formats) -> `Example` (a model's Processor) -> `Batch` (its collate).
 """
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,16 +44,20 @@ class Example:
     frames: Mapping[str, Tensor] = field(default_factory=dict)
     """View name -> uint8 (F, 3, S, S); F is 1 for a still image.  Empty for a text-only row."""
     sample_id: str = ""
+    features: Mapping[int, Tensor] = field(default_factory=dict)
+    """In place of frames: what each encoder, by number, gave for them earlier, from a feature cache."""
+    clip_key: str = ""
+    """Under which the features of these frames are to be kept; empty without a feature cache."""
 
     @property
     def has_visual(self) -> bool:
         """Whether the row shows the model a video or an image."""
-        return bool(self.frames)
+        return bool(self.frames) or bool(self.features)
 
     @property
     def num_bytes(self) -> int:
         """Bytes of tensor data a worker ships for this example."""
-        tensors = [self.input_ids, self.labels, *self.frames.values()]
+        tensors = [self.input_ids, self.labels, *self.frames.values(), *self.features.values()]
         return sum(t.numel() * t.element_size() for t in tensors)
 
 
@@ -69,12 +74,25 @@ class Batch:
     visual_rows: Tensor
     """(V,) int64: which rows have frames, ascending."""
     num_frames: tuple[int, ...] = ()
-    """Frames of each visual row in `frames`, V numbers: 1 marks a still image."""
+    """Frames of each visual row in `frames`, V numbers: 1 marks a still image, 0 a row whose `features` are known."""
     frames: dict[str, Tensor] = field(default_factory=dict)
     """View name -> uint8 (sum(num_frames), 3, S, S): all rows' frames one after another."""
     sample_ids: tuple[str, ...] = ()
     indices: tuple[int, ...] = ()
     """Dataset rows of the examples, for the ledger and for reports."""
+    targets: Tensor = None  # type: ignore[assignment]  # None means: to be found
+    """(N,) int64: places in the flattened labels that carry loss, found while the batch is still on the CPU."""
+    features: dict[int, Tensor] = field(default_factory=dict)
+    """Encoder number -> (rows with known features, ...), from a feature cache."""
+    clip_keys: tuple[str, ...] = ()
+    """Under which the features of each row with frames are to be kept."""
+
+    def __post_init__(self) -> None:
+        """Find the targets; the first position of a row is never predicted."""
+        if self.targets is None:
+            learned = self.labels != IGNORE_INDEX
+            learned[:, 0] = False
+            self.targets = learned.flatten().nonzero().squeeze(1)
 
     @property
     def size(self) -> int:
@@ -82,8 +100,8 @@ class Batch:
         return self.input_ids.shape[0]
 
     def num_target_tokens(self) -> int:
-        """Label positions that carry loss (the first position of a row is never predicted)."""
-        return int((self.labels[:, 1:] != IGNORE_INDEX).sum())
+        """Label positions that carry loss."""
+        return len(self.targets)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with its tensors on `device`; copies overlap with work when the memory is pinned."""
@@ -94,13 +112,9 @@ class Batch:
         return self._map(lambda t: t.pin_memory())
 
     def _map(self, fn: Any) -> "Batch":
-        return Batch(
-            input_ids=fn(self.input_ids),
-            labels=fn(self.labels),
-            attention_mask=fn(self.attention_mask),
-            visual_rows=fn(self.visual_rows),
-            num_frames=self.num_frames,
-            frames={name: fn(t) for name, t in self.frames.items()},
-            sample_ids=self.sample_ids,
-            indices=self.indices,
-        )
+        changed = copy.copy(self)  # the targets are not looked for again: on an accelerator that would wait for it
+        for name in ("input_ids", "labels", "attention_mask", "visual_rows", "targets"):
+            setattr(changed, name, fn(getattr(self, name)))
+        changed.frames = {name: fn(t) for name, t in self.frames.items()}
+        changed.features = {number: fn(t) for number, t in self.features.items()}
+        return changed

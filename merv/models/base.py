@@ -1,14 +1,17 @@
 """The contract every model family fulfils, so that one loop, every strategy and every task can serve it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
+import torch
 from draccus import ChoiceRegistry
 from torch import Tensor, nn
 
 from merv.data.sample import Batch, Example, Sample
+from merv.errors import ConfigError
 from merv.models.stage import StageConfig, StageName
 from merv.registry import Registry
 
@@ -42,13 +45,33 @@ class ModelConfig(Registry, ChoiceRegistry, kind="model"):
     """Compute in bfloat16 where the device has it; parameters and optimiser stay float32."""
     reduce_in_full_precision: bool = False
     """Sum gradients over processes in float32 even when computing in bfloat16."""
+    compile_blocks: bool = False
+    """Compile each repeated block with torch.compile; the first steps are slow, the later ones faster."""
+    init: Literal["pretrained", "random"] = "pretrained"
+    """pretrained loads published weights; random draws all of them, at full size: to measure speed and memory."""
 
     def stage(self, name: StageName) -> StageConfig:
         """The config of the stage called `name`."""
         return getattr(self, name.replace("-", "_"))
 
-    def build(self, *, seed: int = 0) -> "VideoLM":
-        """Make the model with its pretrained parts; new parts are drawn from `seed`."""
+    def fetch(self) -> None:
+        """Bring published weights to this disk before anything is built.
+
+        Raises:
+            ConfigError: they are not to be had; the message says how to get them.
+        """
+
+    def missing_weights(self) -> list[str]:
+        """A line for each part whose published weights are not on this disk; nothing is fetched."""
+        return []
+
+    def build(self, *, seed: int = 0, without: Collection[str] = ()) -> "VideoLM":
+        """Make the model with its pretrained parts; new parts are drawn from `seed`.
+
+        Args:
+            seed: of the weights that are new.
+            without: parts to lay out without memory: their weights come from elsewhere, see `merv.models.weights`.
+        """
         raise TypeError(f"{type(self).__name__} does not define build()")
 
 
@@ -93,6 +116,21 @@ class VideoLM(nn.Module, ABC):
     @abstractmethod
     def generate(self, batch: Batch, **options: Any) -> list[str]:
         """Answers to left-padded prompts, one string a row."""
+
+    def enter(self, stage: StageName) -> None:
+        """Hear which stage begins, once its parts are set to learn."""
+
+    def whole_parts(self) -> set[str]:
+        """Frozen parts each process keeps whole because it may run them on its own; strategies do not shard them."""
+        return set()
+
+    def use_feature_cache(self, folder: Path, dtype: torch.dtype) -> None:
+        """Keep what frozen encoders give in `folder`, computed in `dtype`.
+
+        Raises:
+            ConfigError: this family has no frozen encoders, or they learn.
+        """
+        raise ConfigError(f"feature_cache: models of type {self.config.type_name} have no frozen encoders to keep")
 
     def unpublished_parts(self) -> set[str]:
         """Parts whose weights nobody can download, so that a saved model holds them; all, unless a family knows."""

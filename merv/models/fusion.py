@@ -17,17 +17,6 @@ from merv.errors import ConfigError
 from merv.models.fusion_attention import QueryMatch
 from merv.registry import Registry
 
-FUSION_ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "first": ("first", {}),
-    "concat": ("concat", {}),
-    "concat_channel": ("concat_channel", {}),
-    "concat_channel_ln": ("concat_channel_ln", {}),
-    "cross_attention_lq": ("cross_attention", {"average_tokens": False}),
-    "cross_attention_avg_lq": ("cross_attention", {"average_tokens": True}),
-    "scalar": ("scalar", {}),
-}
-"""`feature_fusion` of a published config -> our registered name and its options."""
-
 
 class Fused(NamedTuple):
     """What a fusion gives."""

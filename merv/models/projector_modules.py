@@ -26,6 +26,19 @@ class Projector(nn.Module, ABC):
     def forward(self, features: Tensor) -> Tensor:
         """(B, T, N, D) -> (B, num_tokens, out_dim), frame after frame."""
 
+    def reduce(self, features: Tensor) -> Tensor:
+        """As much of the work as has no parameters: what a feature cache keeps.  (B, T, N, D) -> (B, ...)."""
+        return features
+
+    def project(self, reduced: Tensor) -> Tensor:
+        """The rest: `project(reduce(x))` is `forward(x)`.  (B, ...) -> (B, num_tokens, out_dim)."""
+        return self(reduced)
+
+    @property
+    def reduction(self) -> str:
+        """What `reduce` does, in a word that differs when its result does."""
+        return "none"
+
 
 def token_layers(layers: str, in_dim: int, out_dim: int) -> nn.Module:
     """Linear layers with GELU between them: linear | gelu-mlp | gelu-mlp-deep | fused-gelu-mlp."""
@@ -61,6 +74,7 @@ class _Resampler(Projector):
     def __init__(self, grid: FeatureGrid, size: tuple[int, int, int], pooling: nn.Module, layers: nn.Module) -> None:
         super().__init__()
         self.num_tokens = math.prod(size)
+        self.size = size
         self.height = grid.height
         self.convolution_pooling = pooling
         self.projector = _nested(layers)
@@ -71,9 +85,28 @@ class VolumeProjector(_Resampler):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, T, H * W, D) -> (B, T' * H' * W', out_dim)."""
+        return self.project(self.reduce(features))
+
+    def reduce(self, features: Tensor) -> Tensor:
+        """Means have no parameters.  (B, T, H * W, D) -> (B, T' * H' * W', D); with a convolution nothing is done."""
+        return self._pool(features) if self._only_means else features
+
+    def project(self, reduced: Tensor) -> Tensor:
+        """(B, T' * H' * W', D), or features that are still to be pooled -> (B, T' * H' * W', out_dim)."""
+        return self.projector(reduced if self._only_means else self._pool(reduced))
+
+    @property
+    def reduction(self) -> str:
+        """Size of the pooled grid."""
+        return f"means of {self.size}" if self._only_means else "none"
+
+    @property
+    def _only_means(self) -> bool:
+        return isinstance(self.convolution_pooling, nn.AdaptiveAvgPool3d)
+
+    def _pool(self, features: Tensor) -> Tensor:
         volume = rearrange(features, "b t (h w) d -> b d t h w", h=self.height)
-        pooled = self.convolution_pooling(volume)
-        return self.projector(rearrange(pooled, "b d t h w -> b (t h w) d"))
+        return rearrange(self.convolution_pooling(volume), "b d t h w -> b (t h w) d")
 
 
 class FrameProjector(_Resampler):

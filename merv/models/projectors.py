@@ -4,6 +4,7 @@ The choices are those of MERV (https://arxiv.org/abs/2501.01426): pooling, convo
 encoder to a common number of tokens, and a linear layer or an MLP to the LLM's width.
 """
 
+import logging
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,8 @@ from merv.models.projector_modules import (
 from merv.registry import Registry
 
 __all__ = ["Projector", "ProjectorConfig"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -132,14 +135,23 @@ class ResamplerConfig(ProjectorConfig):
         """Frames, height and width of the output.
 
         Raises:
-            ConfigError: the tokens of a frame do not form a square, or are more than the encoder gives.
+            ConfigError: the tokens of a frame do not form a square, or the encoder's are no places of a frame.
         """
         tokens, largest = self.tokens(tokens_per_frame), min(grid.height, grid.width)
         side = math.isqrt(tokens)
-        if side**2 != tokens or side > largest:
+        if not grid.is_spatial:
+            raise ConfigError(
+                f"projector `{self.type_name}` cannot pool encoder grid {_describe(grid)}: its tokens are no places "
+                "of a frame; choose the projector linear or mlp, or the encoder's variant with patches only"
+            )
+        if side**2 != tokens:
             raise ConfigError(
                 f"projector `{self.type_name}` cannot pool encoder grid {_describe(grid)} to {tokens} tokens a frame; "
-                f"set tokens_per_frame (or the model's projector_token_length) to a square number up to {largest**2}"
+                f"set tokens_per_frame (or the model's projector_token_length) to a square, best up to {largest**2}"
+            )
+        if side > largest:  # as the original's single-encoder model with Hiera, 49 places to 64 tokens
+            logger.warning(
+                "projector %s: %d tokens a frame of %d places; some are repeated", self.type_name, tokens, largest**2
             )
         return self.frames(grid, output_frames), side, side
 

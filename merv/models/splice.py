@@ -20,6 +20,8 @@ class Spliced(NamedTuple):
     """(B, S) int64; `IGNORE_INDEX` on visual positions."""
     attention_mask: Tensor
     """(B, S) bool, False on padding."""
+    positions: Tensor
+    """(B, L) int64: where each token of the text went."""
 
 
 def insert_visual(
@@ -65,6 +67,7 @@ def insert_visual(
         embeds=_reorder(embeds, blocks, order),
         labels=_reorder(labels, block_labels, order),
         attention_mask=_reorder(attention_mask.ne(0), block_mask, order),
+        positions=_positions(starts, length, num_visual),
     )
 
 
@@ -75,6 +78,12 @@ def _order(starts: Tensor, length: int, num_visual: int) -> Tensor:
     in_block = (position >= start) & (position < start + num_visual)
     text = torch.where(position < start, position, position - num_visual)
     return torch.where(in_block, length + position - start, text)
+
+
+def _positions(starts: Tensor, length: int, num_visual: int) -> Tensor:
+    """Where each token of the text goes: behind the block, or stays.  (B,) -> (B, L)."""
+    position = torch.arange(length, device=starts.device)[None]
+    return position + num_visual * (position >= starts[:, None])
 
 
 def _reorder(text: Tensor, block: Tensor, order: Tensor) -> Tensor:

@@ -46,6 +46,7 @@ def starting_model(config: PretrainConfig) -> Start:
     model = config.model.build(seed=config.seed)
     parents, inherited = find_parent(config, model)
     learning = set_stage(model, config.stage, config.stage_config)
+    model.enter(config.stage)
     return Start(model, parents, sorted({*learning, *inherited, *model.unpublished_parts()}))
 
 

@@ -17,6 +17,7 @@ from merv.conf import files
 from merv.data.dataset import Source
 from merv.errors import CheckpointError, ConfigError, MervError
 from merv.models.base import VideoLM
+from merv.models.published import CHECKPOINT, load_checkpoint
 from merv.models.stage import StageConfig
 from merv.models.weights import FILE, load_parts, save_parts
 from merv.runs.pretrain_config import PretrainConfig
@@ -37,12 +38,7 @@ def find_parent(config: PretrainConfig, model: VideoLM) -> tuple[list[str], list
         CheckpointError: its weights are of another model.
     """
     path = config.pretrained_checkpoint
-    if path is not None:
-        path = path if path.suffix == ".safetensors" else path / FILE
-        if not path.is_file():
-            raise ConfigError(f"pretrained_checkpoint: {path} does not exist; name a finished run's folder")
-    else:
-        path = _latest_run(config)
+    path = _weights_of(path) if path is not None else _latest_run(config)
     if path is None:
         if STARTS_FROM[config.stage]:
             logger.info(
@@ -53,7 +49,7 @@ def find_parent(config: PretrainConfig, model: VideoLM) -> tuple[list[str], list
             )
         return [], []
     try:
-        parts = load_parts(model, path)
+        parts = load_checkpoint(model, path) if path.suffix == ".pt" else load_parts(model, path)
     except CheckpointError as error:
         if config.pretrained_checkpoint is not None:
             raise
@@ -61,6 +57,19 @@ def find_parent(config: PretrainConfig, model: VideoLM) -> tuple[list[str], list
         raise CheckpointError(f"{error}; {remedy}, or name --pretrained_checkpoint") from error
     logger.info("starting from %s (%s)", path, ", ".join(parts))
     return [str(path.parent)], parts
+
+
+def _weights_of(path: Path) -> Path:
+    """The file with the weights of a run: ours, or of the original's layout.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    candidates = [path] if path.suffix in (".safetensors", ".pt") else [path / FILE, path / CHECKPOINT]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise ConfigError(f"pretrained_checkpoint: {candidates[0]} does not exist; name a finished run's folder")
 
 
 def _latest_run(config: PretrainConfig) -> Path | None:

@@ -37,12 +37,17 @@ PRESETS = "merv.conf"
 
 
 def listing(kind: str) -> str:
-    """A table of the registered names of one kind.
+    """A table of the registered names of one kind; of encoders and language models with their sizes.
 
     Raises:
         ConfigError: there is no such kind; the message lists near ones.
     """
-    return table(family_of(kind))
+    family = family_of(kind)
+    if kind in ("video-backbones", "llm-backbones"):
+        from merv.runs import facts
+
+        return facts.video_backbones() if kind == "video-backbones" else facts.llm_backbones()
+    return table(family)
 
 
 def family_of(kind: str) -> type[Registry]:

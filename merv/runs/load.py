@@ -1,36 +1,100 @@
-"""`merv.load`: a finished run's folder -> a model that answers."""
+"""`merv.load`: a run's folder, or the name of a published model -> a model that answers."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from merv import runtime
+from merv.conf import files
 from merv.conf.parse import parse
 from merv.errors import CheckpointError
-from merv.models.base import VideoLM
-from merv.models.weights import FILE, load_parts
+from merv.models import published
+from merv.models.base import ModelConfig, VideoLM
+from merv.models.freeze import cast_frozen
+from merv.models.multi_encoder.config import MultiEncoderConfig
+from merv.models.weights import FILE, load_parts, read_header
 from merv.runs.pretrain_config import PretrainConfig
 
 
-def load(path: str | Path, *, device: str | torch.device | None = None) -> VideoLM:
-    """Load the model of a run, ready to generate.
+def load(
+    path: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    **options: Any,
+) -> VideoLM:
+    """Load a model, ready to generate.  Each weight is read once, into memory it stays in.
 
     Args:
-        path: the run's folder, with config.yaml and model.safetensors.
+        path: a run's folder, of merv or in the original's layout (config.json, checkpoints/latest-checkpoint.pt), or
+            the name of a published model, such as "merv-full".
         device: where to put it; None means the accelerator if there is one.
+        dtype: type of the weights; None means bfloat16 on an accelerator, float32 on a CPU.
+        options: fields of the model's config in place of what the run says, such as `llm_path="llama-2-7b"`,
+            `video_backbone_paths={"dinov2": "dinov2-large"}` or `protocol="merv"`.
 
     Raises:
-        CheckpointError: the folder holds no finished run, or weights of another model.
+        MervError: there is no such run or model, it is not finished, or weights are missing or of another model.
     """
     folder = Path(path)
-    if not folder.is_dir():
-        raise CheckpointError(f"there is no folder {folder}; name one of a finished run, such as runs/<run_id>")
+    if folder.is_dir() and (folder / FILE).is_file():
+        model = _load_own(folder, options)
+    elif folder.is_dir() and published.is_published(folder):
+        run = published.PublishedRun(folder / published.CONFIG, folder / published.CHECKPOINT)
+        model = _load_published(run, options)
+    elif str(path) in published.MODELS:
+        model = _load_published(published.find_run(str(path)), options)
+    else:
+        raise CheckpointError(_no_model(folder))
+    device = runtime.device() if device is None else torch.device(device)
+    if dtype is None:
+        dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    model.requires_grad_(False)
+    cast_frozen(model, dtype)
+    return model.eval().to(device)
+
+
+def _load_own(folder: Path, options: dict[str, Any]) -> VideoLM:
     if not (folder / "config.yaml").is_file():
         raise CheckpointError(f"{folder} is no run: it has no config.yaml; name a folder such as runs/<run_id>")
-    if not (folder / FILE).is_file():
-        raise CheckpointError(f"{folder} has no {FILE}: the run has not finished; resume it with its --run_id")
     config = parse(PretrainConfig, ["--config_path", str(folder / "config.yaml")])  # imports the run's plugins, too
-    model = config.model.build(seed=config.seed)
+    parts, lora = read_header(folder / FILE)
+    held = [part for part in parts if part != "llm" or not lora.rank]
+    model = _with(config.model, options).build(seed=config.seed, without=held)
     load_parts(model, folder / FILE)
-    model.requires_grad_(False)
-    return model.eval().to(runtime.device() if device is None else device)
+    return model
+
+
+def _load_published(run: published.PublishedRun, options: dict[str, Any]) -> VideoLM:
+    said = {"type": "merv-base", **published.model_options(run.config)}
+    config = files.from_mapping(ModelConfig, said, run.config)
+    assert isinstance(config, MultiEncoderConfig), "the original has one family"
+    config = _with(config, options)
+    if len(config.video_backbone_ids) == 1:
+        config = published.with_single_length(config, run.config)
+    config.llm_config().fetch_tokenizer()
+    model = config.build(without=("projectors", "fusion", "llm"))
+    published.load_checkpoint(model, run.checkpoint)
+    return model
+
+
+def _with(config: ModelConfig, options: dict[str, Any]) -> Any:
+    """The config with some fields replaced.
+
+    Raises:
+        ConfigError: there is no such field, or a value does not fit.
+    """
+    if not options:
+        return config
+    said = {**files.encode(config), **{name: files.encode(value) for name, value in options.items()}}
+    return files.from_mapping(ModelConfig, said, "merv.load")
+
+
+def _no_model(folder: Path) -> str:
+    if not folder.is_dir():
+        names = ", ".join(published.MODELS)
+        return f"there is no folder {folder}; name one of a finished run, such as runs/<run_id>, or one of {names}"
+    if (folder / "config.yaml").is_file():
+        return f"{folder} has no {FILE}: the run has not finished; resume it with its --run_id"
+    return f"{folder} is no run: it has neither config.yaml and {FILE} nor config.json and {published.CHECKPOINT}"

@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-import torch
 from torch import nn
 
 from merv import runtime
 from merv.backbones.llm.base import LLMConfig
 from merv.backbones.video.base import VideoBackboneConfig
+from merv.backbones.weights import empty_parameters
 from merv.errors import ConfigError, MervError
 from merv.evaluation.report import table
 from merv.models.base import ModelConfig, VideoLM
@@ -20,7 +21,8 @@ from merv.runs.pretrain_config import PretrainConfig
 
 BYTES_TRAINED = 16
 """float32 weight, gradient and two moments of AdamW."""
-BYTES_FROZEN = 4
+BYTES_FROZEN = {False: 4, True: 2}
+"""Frozen parts are kept in the type they are computed in: by whether that is bfloat16."""
 
 
 def show(config: PretrainConfig) -> None:
@@ -64,6 +66,8 @@ def _parts(config: PretrainConfig, missing: list[str]) -> list[str]:
     if unknown:
         missing += unknown
         return []
+    if config.model.init == "pretrained":
+        missing += config.model.missing_weights()
     try:
         model = build_empty(config)
     except (MervError, OSError) as error:
@@ -77,7 +81,7 @@ def _parts(config: PretrainConfig, missing: list[str]) -> list[str]:
         for name, (t, f) in counts.items()
     ]
     rows.append({"part": "all", "learns": "", "trained": f"{trained:,}", "frozen": f"{frozen:,}"})
-    size = trained * BYTES_TRAINED + frozen * BYTES_FROZEN
+    size = trained * BYTES_TRAINED + frozen * BYTES_FROZEN[config.model.enable_mixed_precision_training]
     visual = model.visual_tokens()
     return [
         f"{visual} visual tokens a row, {visual * config.stage_config.global_batch_size:,} a step at most, and text",
@@ -110,9 +114,9 @@ def _line(error: MervError) -> str:
 
 
 def build_empty(config: PretrainConfig) -> VideoLM:
-    """The model on the meta device: shapes and counts, no weights."""
-    with torch.device("meta"):
-        return config.model.build(seed=config.seed)
+    """The model without memory for its weights: shapes and counts."""
+    with empty_parameters():
+        return replace(config.model, init="random").build(seed=config.seed)
 
 
 def _count(parameters: Iterable[nn.Parameter]) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from merv import runtime
 from merv.conf import files
 from merv.data.dataset import Source
 from merv.errors import ConfigError
-from merv.models.freeze import checkpoint_activations
+from merv.models.freeze import checkpoint_activations, compile_blocks
 from merv.runs import assemble, plan
 from merv.runs.folder import export_model, identity, write_lineage
 from merv.runs.pretrain_config import PretrainConfig
@@ -38,6 +38,7 @@ def pretrain(config: PretrainConfig) -> int:
     with join_world(config.collective_timeout_s) as world, StopRequest() as stop, ExitStack() as closing:
         config.stage_config.accumulation_steps(world.size)
         source = _load_data(config, world)
+        _fetch_weights(config, world)
         start = assemble.starting_model(config)
         job = _build_job(config, world, source, start, stop, closing)
         if world.rank == 0:  # only now: a command that is refused leaves a run that stands as it was
@@ -69,6 +70,13 @@ def _load_data(config: PretrainConfig, world: World) -> Source:
     return source
 
 
+def _fetch_weights(config: PretrainConfig, world: World) -> None:
+    """Bring published weights to this disk, one process of a machine before the others."""
+    if runtime.local_rank() == 0:
+        config.model.fetch()
+    world.barrier()
+
+
 def _build_job(
     config: PretrainConfig,
     world: World,
@@ -82,9 +90,13 @@ def _build_job(
     sampler = assemble.build_sampler(config, source, model)
     num_steps = assemble.num_steps(stage, len(sampler))
     costs = part_costs(model.stations())
+    precision = assemble.precision(config.model, world.device)
+    if config.feature_cache is not None:
+        model.use_feature_cache(config.feature_cache, precision.compute)
+    if config.model.compile_blocks:
+        compile_blocks(model)
     if config.model.enable_gradient_checkpointing:
         checkpoint_activations(model)
-    precision = assemble.precision(config.model, world.device)
     strategy = StrategyConfig.new(stage.train_strategy).build(world, precision)
     wrapped = strategy.prepare(model)
     optimizer = build_optimizer(wrapped.named_parameters(), stage)

@@ -39,6 +39,8 @@ class PretrainConfig:
     """Checkpoints to keep."""
     async_checkpoints: bool = True
     """Write checkpoints in the background."""
+    feature_cache: Path | None = None
+    """Folder to keep frozen encoders' features in: from the second epoch on nothing is decoded; None keeps none."""
     sampler: Literal["split-modality", "length-grouped"] = "split-modality"
     """How rows share a batch: by modality as LLaVA does, or by length."""
     num_workers: int = 2

@@ -1,6 +1,7 @@
 """How frames become what an encoder sees: square uint8 views in the loader, normalised floats on the device."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, get_args
 
 import torch
@@ -110,6 +111,14 @@ class ClipTransform:
 
         The arithmetic is float32 whatever `dtype` is: bfloat16 cannot tell 255 levels apart near 1.
         """
-        scale = torch.tensor([1 / (255 * s) for s in self.std], device=frames.device).view(3, 1, 1)
-        shift = torch.tensor([-m / s for m, s in zip(self.mean, self.std, strict=True)], device=frames.device)
-        return torch.addcmul(shift.view(3, 1, 1), frames.float(), scale).to(dtype)
+        scale, shift = _scale_and_shift(self.mean, self.std, frames.device)
+        return torch.addcmul(shift, frames.float(), scale).to(dtype)
+
+
+@lru_cache(maxsize=64)
+def _scale_and_shift(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """What turns 0..255 into normalised values, put on the device once: each copy would make the host wait."""
+    with torch.inference_mode(False):
+        scale = torch.tensor([1 / (255 * s) for s in std], device=device).view(3, 1, 1)
+        shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device).view(3, 1, 1)
+    return scale, shift

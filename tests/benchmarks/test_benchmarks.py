@@ -65,14 +65,21 @@ def test_checkpoint_resumes_with_the_rows_of_an_uninterrupted_run(load: Callable
 
 @pytest.mark.dist
 def test_train_step_gives_one_table_for_all_strategies(load: Callable[[str], ModuleType]) -> None:
-    alone, spread = cells(load("train_step").main(["--quick", "--strategies", "[single,fsdp-full-shard]"]))
+    text = load("train_step").main(["--quick", "--strategies", "[single,fsdp-full-shard]"])
+    steps, memory = text.split("### What the first process holds")
+    alone, spread = cells(steps)
 
     assert (alone["strategy"], alone["batch"]) == ("single", "1 x 2 x 1")
     assert (spread["strategy"], spread["batch"]) == ("fsdp-full-shard", "2 x 1 x 1")
     assert alone.keys() == {
         *("strategy", "processes", "batch", "steps/s: median (range)"),
-        *("samples/s", "tokens/s", "peak GiB", "MFU"),
+        *("samples/s", "tokens/s", "TFLOP", "GiB", "MFU"),
     }
+    assert float(alone["TFLOP"]) == pytest.approx(2 * float(spread["TFLOP"]), rel=0.01)
+    parts = ["video_backbones", "projectors", "fusion", "llm"]
+    assert [(row["strategy"], row["part"]) for row in cells(memory)] == [
+        (strategy, part) for strategy in ("single", "fsdp-full-shard") for part in parts
+    ]
 
 
 def test_table_lines_up_and_names_the_machine(load: Callable[[str], ModuleType]) -> None:

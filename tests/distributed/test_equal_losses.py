@@ -25,9 +25,9 @@ VARIANTS = {
 }
 
 
-def words(data, root, run_id, *more, **options):
+def words(data, root, run_id, *more, stage="full-finetune", **options):
     sizes = {"global_batch_size": 8, "per_device_batch_size": 4, "max_steps": STEPS, **options}
-    return run_words(data, root, run_id, "--sampler", "length-grouped", *more, stage="full-finetune", **sizes)
+    return run_words(data, root, run_id, "--sampler", "length-grouped", *more, stage=stage, **sizes)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,14 @@ def runs(mixed_data, apart_data, tmp_path_factory):
     two = [words(mixed_data, root, name, **options) for name, options in VARIANTS.items()]
     apart = {"global_batch_size": 2, "per_device_batch_size": 1}
     two += [words(apart_data, root, f"apart-{name}", **apart, strategy=name) for name in ("ddp", "fsdp-full-shard")]
+    frozen = root / "frozen"  # a folder of their own: a full-finetune run would start from a finetune run beside it
+    for name in ("ddp", "fsdp-full-shard"):  # the second epoch begins within the steps: some features are known then
+        cache = ("--feature_cache", str(frozen / f"cache-{name}"))
+        two.append(words(mixed_data, frozen, f"cached-{name}", *cache, stage="finetune", strategy=name))
+        two.append(words(apart_data, frozen, f"cached-apart-{name}", *cache, stage="finetune", strategy=name, **apart))
     run_distributed(train_all, two, timeout_s=200)
+    train(words(mixed_data, frozen, "one", stage="finetune", per_device_batch_size=8))
+    train(words(apart_data, frozen, "one-apart", stage="finetune", **{**apart, "per_device_batch_size": 2}))
     train(words(mixed_data, root, "one", per_device_batch_size=8))
     train(words(mixed_data, root, "4x2"))
     train(words(mixed_data, root, "1x8", per_device_batch_size=1))
@@ -79,6 +86,17 @@ def test_of_every_batch_one_process_draws_a_text_and_the_other_a_clip(apart_data
 @pytest.mark.parametrize("name", ["apart-ddp", "apart-fsdp-full-shard"])
 def test_losses_are_equal_when_one_process_sees_text_alone_and_the_other_clips(runs, name):
     assert_close(runs / name, runs / "apart-one")
+
+
+@pytest.mark.dist
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp-full-shard"])
+@pytest.mark.parametrize("data", ["", "-apart"])
+def test_a_feature_cache_that_several_processes_fill_changes_no_loss(runs, strategy, data):
+    frozen = runs / "frozen"
+
+    assert_close(frozen / f"cached{data}-{strategy}", frozen / f"one{data}")
+    assert list((frozen / f"cache-{strategy}").rglob("*.safetensors"))
+    assert not list((frozen / f"cache-{strategy}").rglob("*.partial"))
 
 
 def train_in_bfloat16(command):

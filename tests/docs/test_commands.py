@@ -1,11 +1,13 @@
 """Every command and every Python block of README and docs is run, with small numbers, in the order it stands there."""
 
+import importlib.util
 import os
 import re
 import subprocess
 import sys
 import tomllib
 import types
+from unittest import mock
 
 import pytest
 from packaging.requirements import Requirement
@@ -74,7 +76,20 @@ def check_file(words):
     assert (ROOT / name).is_file() or name == ".venv/bin/activate", words
 
 
-OTHERS = {"make": check_make, "pip": check_pip, ".ci/run": check_file, "source": check_file}
+def check_python(words):
+    """A benchmark, which may ask for a machine the tests do not have: its options are read, it is not run."""
+    path = ROOT / words[1]
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    with mock.patch.object(sys, "path", [str(path.parent), *sys.path]):
+        spec.loader.exec_module(module)
+    [config] = [
+        value for name, value in vars(module).items() if name.endswith("Config") and value.__module__ == path.stem
+    ]
+    parse(config, words[2:])
+
+
+OTHERS = {"make": check_make, "pip": check_pip, ".ci/run": check_file, "source": check_file, "python": check_python}
 """Commands that are looked at and not run."""
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from docs.reading import PAGES, ROOT, blocks, names, prose
+from merv.backbones.video.base import VideoBackboneConfig
 from merv.conf.names import leaves
 from merv.conf.tree import start
 from merv.data.datasets import DatasetConfig
@@ -100,7 +101,10 @@ def known_options():
 @parametrised(options)
 def test_a_named_option_is_there(page, name):
     flat = re.sub(r"\.(align|full_align|finetune|full_finetune)_", r".\1.", name)
-    assert flat in known_options() or name.startswith("model.backbone_options.")
+    flat = re.sub(r"\.(\w+)_path$", r".video_backbone_paths.\1", flat) if flat != "model.llm_path" else flat
+    entry = re.fullmatch(r"model\.(?:backbone_options|video_backbone_paths)\.([\w-]*).*", flat)
+    encoders = VideoBackboneConfig.available()
+    assert flat in known_options() or (entry and any(known.startswith(entry[1]) for known in encoders)), flat
 
 
 @pytest.mark.parametrize("family", [StrategyConfig, DatasetConfig, TaskConfig])

@@ -8,7 +8,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from merv.errors import ConfigError
-from merv.models.fusion import FUSION_ALIASES, FusionConfig
+from merv.models.fusion import FusionConfig
+from merv.models.published import FUSIONS
 
 from .recorded import recorded_run
 
@@ -28,6 +29,11 @@ RECORDED = {
 
 OPTIONS = {"cross_attention": {"embed_dim": 16}}
 MATCHING = [name for name in FusionConfig.available() if name not in ("first", "concat")]
+
+
+def fusion_config(published):
+    options = dict(FUSIONS[published])
+    return FusionConfig.new(options.pop("type"), **options)
 
 
 def build(name, num_tokens, dim=DIM, **options):
@@ -84,8 +90,7 @@ def test_state_dict_has_the_published_keys_and_shapes(case):
 def test_published_run_gives_recorded_fused_tokens(case, published):
     recorded = recorded_run(case)
     encoders = [recorded.projected(index) for index in range(recorded.num_encoders)]
-    name, options = FUSION_ALIASES[published]
-    fusion = FusionConfig.get(name)(**options).build([v.shape[1] for v in encoders], dim=64)
+    fusion = fusion_config(published).build([v.shape[1] for v in encoders], dim=64)
 
     fusion.load_state_dict(recorded.weights["feature_fusion"], strict=True)
     fused = fusion(encoders)
@@ -236,16 +241,14 @@ def test_projections_nothing_reads_are_not_trained():
     assert trained == {"Q", "attention.q_proj_weight", "attention.k_proj_weight", "attention.in_proj_bias"}
 
 
-@pytest.mark.parametrize("published", FUSION_ALIASES)
+@pytest.mark.parametrize("published", FUSIONS)
 def test_published_names_lead_to_registered_fusions(published):
-    name, options = FUSION_ALIASES[published]
-
-    assert FusionConfig.get(name)(**options).type_name == name
+    assert fusion_config(published).type_name == FUSIONS[published]["type"]
 
 
 def test_published_cross_attention_averages_tokens_only_where_its_name_says_so():
-    assert FUSION_ALIASES["cross_attention_avg_lq"] == ("cross_attention", {"average_tokens": True})
-    assert FUSION_ALIASES["cross_attention_lq"] == ("cross_attention", {"average_tokens": False})
+    assert fusion_config("cross_attention_avg_lq").average_tokens
+    assert not fusion_config("cross_attention_lq").average_tokens
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ from merv.backbones.llm.base import LLM
 from merv.backbones.llm.prompts import PromptTemplate
 from merv.backbones.video.base import FeatureGrid, VideoBackbone
 from merv.data.sample import Batch
-from merv.models.fusion import FUSION_ALIASES, FusionConfig
+from merv.models.fusion import FusionConfig
 from merv.models.multi_encoder.config import MultiEncoderConfig
 from merv.models.multi_encoder.net import MultiEncoderLM
 from merv.models.projectors import ProjectorConfig
+from merv.models.published import FUSIONS
 from merv.video.transforms import ClipTransform, View
 
 from .recorded import CASES, recorded_run
@@ -44,17 +45,17 @@ def build(recorded):
     from transformers import LlamaConfig, LlamaForCausalLM
 
     spec = recorded.facts["constructor_args"]
-    fusion, options = FUSION_ALIASES[spec["feature_fusion"]]
+    fusion = dict(FUSIONS[spec["feature_fusion"]])
     config = MultiEncoderConfig(
         video_backbone_ids=["tiny-frames"] * recorded.num_encoders,
         num_frames=recorded.facts["temporal"],
         projector=ProjectorConfig.get("avg3d")(),
-        fusion=FusionConfig.get(fusion)(**options),
+        fusion=FusionConfig.new(fusion.pop("type"), **fusion),
         projector_token_length=spec["projector_token_length"],
         visual_feature_length=recorded.facts["visual_feature_length"],
     )
     llama = LlamaForCausalLM(LlamaConfig.from_dict(recorded.llm_config))
-    tokenizer = SimpleNamespace(pad_token_id=recorded.facts["pad_token_id"])
+    tokenizer = SimpleNamespace(pad_token_id=recorded.facts["pad_token_id"], bos_token_id=1)
     kept = [f"mid.features_{index}" in recorded.tensors for index in range(recorded.num_encoders)]
     backbones = [Replay(recorded.features(i) if known else stand_in(recorded, i)) for i, known in enumerate(kept)]
     model = MultiEncoderLM(config, backbones, LLM(llama, tokenizer, PromptTemplate(), max_length=2048))

@@ -6,12 +6,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from merv.backbones.llm.tiny import TinyLlamaConfig
 from merv.backbones.video.tiny import TinyVideoConfig
 from merv.data.sample import IGNORE_INDEX
 from merv.models.freeze import set_stage
 from merv.models.fusion import FusionConfig
+from merv.models.multi_encoder.encoding import features_of
+from merv.models.multi_encoder.frames import take
 from merv.models.stage import StageConfig
 
 from .rows import mixed_rows, tiny_model
@@ -107,10 +110,9 @@ def test_a_still_passes_a_framewise_encoder_once_and_equals_the_repeated_still(m
     ]
 
     with torch.no_grad():
-        once = [model._features(encoder, collate(model, [still])) for encoder in model.video_backbones]
+        once = [features_of(encoder, collate(model, [still])) for encoder in model.video_backbones]
         often = [
-            model._features(encoder, collate(model, [repeated_still(model, still)]))
-            for encoder in model.video_backbones
+            features_of(encoder, collate(model, [repeated_still(model, still)])) for encoder in model.video_backbones
         ]
     for handle in handles:
         handle.remove()
@@ -138,6 +140,7 @@ def test_padding_never_changes_the_loss(model, examples, data):
         input_ids=widen(batch.input_ids, data.draw(st.integers(0, 200))),  # whatever token padding happens to be
         labels=widen(batch.labels, IGNORE_INDEX),
         attention_mask=widen(batch.attention_mask, False),
+        targets=None,
     )
 
     with torch.no_grad():
@@ -294,3 +297,59 @@ def test_stations_count_the_tokens_they_handle(model, examples):
     assert counted["fusion"] == 2 * 16
     assert counted["llm"] == 2 * 16 + sum(len(example.input_ids) for example in examples[:3])
     assert counted.keys() == model.stations().keys()
+
+
+class Waits(TorchDispatchMode):
+    """Operations whose result the host has to wait for on an accelerator: values, and shapes that depend on values."""
+
+    NAMES = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "is_nonzero", "equal")
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__.removeprefix("aten::")
+        by_mask = name == "index" and any(i is not None and i.dtype == torch.bool for i in args[1])
+        if by_mask or any(name.startswith(part) for part in self.NAMES):
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def test_operations_that_wait_are_noticed():
+    with Waits() as waits:
+        torch.arange(4)[torch.arange(4) > 1].sum().item()
+
+    assert waits.found == ["index", "_local_scalar_dense"]
+
+
+@pytest.mark.parametrize("stage", ["align", "finetune", "full-finetune"])
+def test_neither_forward_nor_backward_makes_the_host_wait(samples, stage):
+    model = tiny_model()
+    set_stage(model, stage, StageConfig())
+    batch = collate(model, [model.processor.prepare(sample) for sample in samples])
+
+    with Waits() as waits:
+        model(batch).loss_sum.backward()
+
+    assert waits.found == []
+
+
+def test_frozen_encoders_leave_no_graph(model, examples):
+    model = tiny_model()
+    set_stage(model, "finetune", StageConfig())
+    batch = collate(model, examples)
+
+    assert [features_of(encoder, batch).grad_fn for encoder in model.video_backbones] == [None] * 3
+    set_stage(model, "full-finetune", StageConfig())
+    assert all(features_of(encoder, batch).grad_fn is not None for encoder in model.video_backbones)
+
+
+def test_evenly_spaced_frames_are_taken_without_a_copy():
+    frames = torch.arange(12)
+
+    for indices in ([0, 1, 2], [1, 4, 7, 10], [3], [0, 0, 1], [5, 4, 3]):
+        taken = take(frames, indices)
+        shares = taken.untyped_storage().data_ptr() == frames.untyped_storage().data_ptr()
+        assert taken.tolist() == indices
+        assert shares == (indices in ([0, 1, 2], [1, 4, 7, 10]))

@@ -203,7 +203,7 @@ def window_means(x, size):
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_average_windows_are_right_where_sizes_do_not_divide(data):
-    frames, height, width = (data.draw(st.integers(1, 7)) for _ in range(3))
+    frames, height, width = (data.draw(st.integers(least, 7)) for least in (1, 2, 1))
     output_frames = data.draw(st.integers(1, frames))
     side = data.draw(st.integers(1, min(height, width)))
     grid = FeatureGrid(frames, height, width, dim=1)
@@ -219,13 +219,28 @@ def test_average_windows_are_right_where_sizes_do_not_divide(data):
 
 
 @pytest.mark.parametrize("name", WITH_SQUARES)
-@pytest.mark.parametrize(("tokens", "largest"), [(8, 16), (25, 16)])
-def test_tokens_that_do_not_fit_the_grid_are_refused(name, tokens, largest):
-    expected = (
-        rf"`{name}` cannot pool encoder grid 4 x 4 x 4 x 24 .* to {tokens} tokens a frame; set .* up to {largest}$"
-    )
+@pytest.mark.parametrize("tokens", [8, 24])
+def test_tokens_that_form_no_square_are_refused(name, tokens):
+    expected = rf"`{name}` cannot pool encoder grid 4 x 4 x 4 x 24 .* to {tokens} tokens a frame; set .* up to 16$"
     with pytest.raises(ConfigError, match=expected):
         build(name, tokens=tokens)
+
+
+@pytest.mark.parametrize("name", WITH_SQUARES)
+def test_more_tokens_than_places_repeat_some_and_are_reported(name, caplog):
+    projector = build(name, tokens=25)
+
+    assert projector.num_tokens == 4 * 25
+    assert projector(torch.rand(1, 4, 16, 24)).shape[1] == 4 * 25
+    assert "25 tokens a frame of 16 places; some are repeated" in caplog.text
+
+
+@pytest.mark.parametrize("name", WITH_SQUARES)
+def test_tokens_that_are_no_places_cannot_be_pooled(name):
+    row = FeatureGrid(4, 1, 17, 24)
+
+    with pytest.raises(ConfigError, match=rf"`{name}` cannot pool encoder grid 4 x 1 x 17 x 24 .* no places"):
+        ProjectorConfig.get(name)().build(row, 20, tokens_per_frame=4, output_frames=4)
 
 
 @pytest.mark.parametrize("name", [*WITH_SQUARES, "attentive"])

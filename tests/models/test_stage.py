@@ -3,7 +3,7 @@ import torch
 from torch.testing import assert_close
 
 from merv.errors import ConfigError
-from merv.models.freeze import checkpoint_activations, set_stage
+from merv.models.freeze import cast_frozen, checkpoint_activations, compile_blocks, set_stage
 from merv.models.stage import TRAINED_PARTS, LoraConfig, StageConfig
 
 from .rows import mixed_rows, tiny_model
@@ -97,7 +97,10 @@ def test_recomputed_activations_change_neither_loss_nor_gradients_nor_names(batc
             assert_close(other.grad, one.grad, atol=1e-5, rtol=1e-5, msg=name)
     assert plain.state_dict().keys() == wrapped.state_dict().keys()
     assert len(wrapped.blocks()) == num_blocks
-    assert all(hasattr(block, "_checkpoint_wrapped_module") for block in wrapped.blocks())
+    # Nothing learns before or inside the encoders of an align stage: they keep no activations to begin with.
+    kept = [block for encoder in wrapped.video_backbones for block in encoder.blocks()] if stage == "align" else []
+    for block in wrapped.blocks():
+        assert hasattr(block, "_checkpoint_wrapped_module") == (not any(block is other for other in kept))
 
 
 def test_recomputed_blocks_run_again_in_the_backward_pass(batch):
@@ -159,3 +162,39 @@ def test_frozen_parts_keep_their_weights_through_an_optimiser_step(batch):
         name.split(".")[0] for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])
     }
     assert moved == {"projectors", "fusion"}
+
+
+@pytest.mark.parametrize("recomputing", [False, True])
+def test_compiled_blocks_change_neither_loss_nor_gradients(batch, recomputing):
+    plain, compiled = tiny_model(), tiny_model()
+    for model in (plain, compiled):
+        set_stage(model, "finetune", StageConfig())
+    compile_blocks(compiled, backend="aot_eager")
+    if recomputing:
+        checkpoint_activations(compiled)
+
+    losses = [model(batch).loss_sum for model in (plain, compiled)]
+    for loss in losses:
+        loss.backward()
+
+    assert all(block._compiled_call_impl is not None for block in tiny_blocks(compiled))
+    assert_close(losses[1], losses[0], atol=1e-5, rtol=1e-6)
+    for (name, one), other in zip(plain.named_parameters(), compiled.parameters(), strict=True):
+        if one.requires_grad:
+            assert_close(other.grad, one.grad, atol=1e-5, rtol=1e-5, msg=name)
+
+
+def tiny_blocks(model):
+    return [getattr(block, "_checkpoint_wrapped_module", block) for block in model.blocks()]
+
+
+@pytest.mark.parametrize("stage", ["align", "finetune"])
+def test_what_does_not_learn_is_kept_in_the_type_it_is_computed_in(stage):
+    model = tiny_model()
+    learning = set_stage(model, stage, StageConfig())
+
+    cast_frozen(model, torch.bfloat16)
+
+    for name, parameter in model.named_parameters():
+        learns = name.split(".", 1)[0] in learning
+        assert parameter.dtype == (torch.float32 if learns else torch.bfloat16), name

@@ -68,7 +68,7 @@ def refused(words, capsys) -> str:
         (["ask", "runs/x", "clip.mp4"], "question is empty; ask one: "),
         (["ask", "runs/x", "clip.mp4", "What", "is", "it"], "`is` is one word too many; quote the question"),
         (["ask", "runs/x", "What?"], "there is no folder runs/x; name one of a finished run"),
-        (["ask", ".", "What?"], ". is no run: it has no config.yaml"),
+        (["ask", ".", "What?"], ". is no run: it has neither config.yaml and model.safetensors nor config.json"),
         (["ask", "runs/x", "clip.mp4", "What?"], "video `clip.mp4` does not exist; check the path"),
         (["list"], "found 0 kinds; name one: merv list models|"),
         (["list", "strategy"], "unknown kind `strategy`; did you mean `strategies`?"),

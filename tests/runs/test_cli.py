@@ -89,7 +89,7 @@ def plugin(tmp_path, monkeypatch):
 
 def test_a_list_shows_what_a_plugin_registers(plugin, capsys):
     assert main(["list", "video-backbones", f"--plugins={plugin}"]) == 0
-    assert "outside-cli" in [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert "outside-cli" in [line.split()[1] for line in capsys.readouterr().out.splitlines()]
 
 
 def test_doctor_reports(capsys):

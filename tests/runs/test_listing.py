@@ -5,6 +5,7 @@ from draccus import ChoiceRegistry
 
 from merv.errors import ConfigError
 from merv.registry import Registry
+from merv.runs.facts import short
 from merv.runs.listing import FAMILIES, changed_defaults, first_line, listing, table
 
 
@@ -62,10 +63,25 @@ def test_values_too_long_for_a_table_are_left_out(kitchen):
 
 
 def test_video_backbones_are_listed_with_their_presets():
-    lines = dict(line.split(maxsplit=1) for line in listing("video-backbones").splitlines())
+    lines = {line.split()[1]: " ".join(line.split()[2:]) for line in listing("video-backbones").splitlines()}
 
-    assert "tiny-frames" in lines
-    assert lines["tiny-motion"].endswith("tubelet=2, temporal=True")
+    assert lines["tiny-frames"] == "| 124 K | 8 | 8 x 8 x 8 | 96 | drawn |"
+    assert lines["tiny-motion"] == "| 201 K | 8 | 4 x 8 x 8 | 96 | drawn |"
+    assert "| 16 x 14 x 14 | 768 | google/vivit-b-16x2-kinetics400 |" in lines["vivit-google-b-all-no-cls-16frames"]
+    assert "| 8 x 257 | 1024 |" in lines["languagebind-video"]
+
+
+def test_language_models_are_listed_with_their_sizes():
+    lines = {line.split()[1]: " ".join(line.split()[2:]) for line in listing("llm-backbones").splitlines()}
+
+    assert lines["llama2-7b-pure"] == "| 6.74 B | 32 | 4096 | 32064 | meta-llama/Llama-2-7b-hf |"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(7, "7"), (999, "999"), (1234, "1.23 K"), (124_000, "124 K"), (6_738_939_904, "6.74 B")]
+)
+def test_counts_are_told_in_three_digits(count, text):
+    assert short([count]) == text
 
 
 @pytest.mark.parametrize("kind", sorted(FAMILIES))

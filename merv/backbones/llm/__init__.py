@@ -1,6 +1,6 @@
 """Language models; importing registers their names and loads no weights."""
 
-from merv.backbones.llm import tiny
+from merv.backbones.llm import published, tiny
 from merv.backbones.llm.base import LLM, LLMConfig
 
-__all__ = ["LLM", "LLMConfig", "tiny"]
+__all__ = ["LLM", "LLMConfig", "published", "tiny"]

@@ -4,13 +4,14 @@ One class serves every causal LLM of transformers; what differs stands in its co
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from draccus import ChoiceRegistry
 from torch import Tensor, nn
 
-from merv.backbones.llm.prompts import PromptTemplate
+from merv.backbones.llm.attention import causal_without_mask
+from merv.backbones.llm.prompts import Template
 from merv.errors import ConfigError
 from merv.registry import Registry
 
@@ -30,6 +31,42 @@ class LLMConfig(Registry, ChoiceRegistry, kind="LLM backbone"):
         if self.max_length < 8:
             raise ConfigError(f"llm max_length is {self.max_length} tokens; it must be at least 8")
 
+    @classmethod
+    def get(cls, name: str) -> type[Self]:
+        """The config class called `name`; `hf:<owner/name>` is any causal language model of the hub.
+
+        Raises:
+            ConfigError: nothing is registered under `name`; the message lists near names.
+        """
+        if name.startswith("hf:"):
+            from merv.backbones.llm.hf import register_repository
+
+            register_repository(name)
+        return super().get(name)
+
+    @classmethod
+    def get_choice_class(cls, name: str) -> Any:
+        """What draccus decodes `type: name` into."""
+        return cls.get(name) if name.startswith("hf:") else super().get_choice_class(name)
+
+    def is_published(self) -> bool:
+        """Whether it loads weights anybody can get, which a saved model need not hold."""
+        return self.pretrained
+
+    def fetch(self) -> None:
+        """Bring published weights to this disk before anything is built.
+
+        Raises:
+            ConfigError: they are not to be had; the message says how to get them.
+        """
+
+    def fetch_tokenizer(self) -> None:
+        """Bring the tokenizer and the architecture to this disk, for weights that come from elsewhere.
+
+        Raises:
+            ConfigError: they are not to be had; the message says how to get them.
+        """
+
     def build(self) -> "LLM":
         """Make the model and its tokenizer, weights included."""
         raise TypeError(f"{type(self).__name__} does not define build()")
@@ -38,26 +75,53 @@ class LLMConfig(Registry, ChoiceRegistry, kind="LLM backbone"):
 class LLM(nn.Module):
     """A causal language model of transformers, driven by embeddings."""
 
-    def __init__(self, model: Any, tokenizer: Any, template: PromptTemplate, *, max_length: int) -> None:
+    def __init__(self, model: Any, tokenizer: Any, template: Template, *, max_length: int) -> None:
         """Wrap `model` (a ...ForCausalLM) and its `tokenizer`, which must know a padding token."""
         super().__init__()
         self.model = model
         self.tokenizer = tokenizer
         self.template = template
         self.max_length = max_length
+        _tie_head(model)
+        self.register_load_state_dict_post_hook(_tie_again)
 
     @property
     def dim(self) -> int:
         """Width of its token embeddings."""
         return self.model.config.hidden_size
 
+    @property
+    def visual_position(self) -> int:
+        """Text tokens before the visual ones: 1 where texts begin with a BOS token, else 0."""
+        return 0 if self.tokenizer.bos_token_id is None else 1
+
+    @property
+    def vocab_size(self) -> int:
+        """Width of its logits."""
+        return self.model.config.vocab_size
+
+    @property
+    def end_ids(self) -> list[int]:
+        """Tokens an answer ends with: the template's, the tokenizer's EOS, and those the model's config names."""
+        configured = getattr(self.model.config, "eos_token_id", None)
+        ids = [self.tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])]
+        if self.template.end in self.tokenizer.get_vocab():
+            ids.append(self.tokenizer.convert_tokens_to_ids(self.template.end))
+        return sorted({token for token in ids if token is not None})
+
     def embed(self, ids: Tensor) -> Tensor:
         """(B, L) int64 -> (B, L, D)."""
         return self.model.get_input_embeddings()(ids)
 
-    def forward(self, embeds: Tensor, attention_mask: Tensor) -> Tensor:
-        """Hidden states before the head.  (B, L, D), (B, L) bool -> (B, L, D)."""
+    def forward(self, embeds: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Hidden states before the head.  (B, L, D), (B, L) bool -> (B, L, D).
+
+        Without a mask padding has to stand on the right, where a causal model never looks.
+        """
         decoder = self.model.get_decoder()
+        if attention_mask is None:
+            with causal_without_mask(decoder.config):
+                return decoder(inputs_embeds=embeds, use_cache=False).last_hidden_state
         positions = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
         return decoder(
             inputs_embeds=embeds, attention_mask=attention_mask, position_ids=positions, use_cache=False
@@ -75,10 +139,26 @@ class LLM(nn.Module):
             inputs_embeds=embeds,
             attention_mask=attention_mask.long(),
             pad_token_id=self.tokenizer.pad_token_id,
-            eos_token_id=self.tokenizer.eos_token_id,
+            eos_token_id=self.end_ids,
             **options,
         )
 
     def blocks(self) -> list[nn.Module]:
         """The decoder layers."""
         return list(self.model.get_decoder().layers)
+
+
+def _tie_again(llm: LLM, _: Any) -> None:
+    """After weights are loaded."""
+    _tie_head(llm.model)
+
+
+def _tie_head(model: Any) -> None:
+    """Let the head share the embeddings' weight where the config says so.
+
+    A model laid out without memory has two weights instead, and so has one whose weights were assigned.
+    """
+    head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
+    tied = model.config.tie_word_embeddings and model._tied_weights_keys
+    if tied and head.weight is not embeddings.weight:
+        head._parameters["weight"] = embeddings.weight  # within `empty_parameters` plain assignment makes a copy

@@ -18,7 +18,10 @@ from merv.video.transforms import ClipTransform, Resize
 
 @dataclass(frozen=True)
 class FeatureGrid:
-    """Shape of the features of one clip: (frames, height * width, dim)."""
+    """Shape of the features of one clip: (frames, height * width, dim).
+
+    Tokens that are no places of a frame, such as class tokens among patches, are a row: height 1, width their number.
+    """
 
     frames: int
     """Time steps after the encoder; fewer than the frames it saw when it has temporal strides."""
@@ -30,6 +33,11 @@ class FeatureGrid:
     def tokens_per_frame(self) -> int:
         """Spatial tokens of one time step."""
         return self.height * self.width
+
+    @property
+    def is_spatial(self) -> bool:
+        """Whether tokens are places of a frame, so that neighbours may be pooled."""
+        return self.height > 1 or self.width == 1
 
 
 @dataclass
@@ -48,6 +56,17 @@ class VideoBackboneConfig(Registry, ChoiceRegistry, kind="video backbone"):
         """Refuse sizes no encoder can have."""
         if self.num_frames < 1:
             raise ConfigError(f"num_frames is {self.num_frames}; an encoder needs at least 1 frame")
+
+    def is_published(self) -> bool:
+        """Whether it loads weights anybody can get, which a saved model need not hold."""
+        return self.pretrained
+
+    def fetch(self) -> None:
+        """Bring published weights to this disk before anything is built.
+
+        Raises:
+            ConfigError: they are not to be had; the message says how to get them.
+        """
 
     def build(self) -> "VideoBackbone":
         """Make the encoder, weights included."""

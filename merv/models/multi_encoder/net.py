@@ -7,6 +7,7 @@ order, and the same modules run once each whatever mix of videos, images and tex
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,12 +15,15 @@ from torch import Tensor, nn
 
 from merv.backbones.llm.base import LLM
 from merv.backbones.video.base import VideoBackbone
-from merv.data.sample import IGNORE_INDEX, Batch
+from merv.data.sample import Batch
 from merv.errors import ConfigError
 from merv.models.base import Output, VideoLM
-from merv.models.multi_encoder.frames import clip_indices, expand_indices
+from merv.models.loss import summed_cross_entropy
+from merv.models.multi_encoder.encoding import cached_features, features_of
+from merv.models.multi_encoder.feature_cache import FeatureCache, encoder_key
 from merv.models.multi_encoder.processor import MultiEncoderProcessor
 from merv.models.splice import Spliced, insert_visual
+from merv.models.stage import StageName
 
 if TYPE_CHECKING:
     from merv.models.multi_encoder.config import MultiEncoderConfig
@@ -32,6 +36,7 @@ class MultiEncoderLM(VideoLM):
     """Several video encoders, a projector for each, a fusion, and one LLM."""
 
     config: MultiEncoderConfig
+    processor: MultiEncoderProcessor
 
     def __init__(self, config: MultiEncoderConfig, backbones: list[VideoBackbone], llm: LLM) -> None:
         """Wire the parts; projectors and fusion are drawn from torch's generator.
@@ -55,6 +60,7 @@ class MultiEncoderLM(VideoLM):
             template=llm.template,
             max_text_tokens=self._text_room(),
         )
+        self.cache: FeatureCache | None = None
 
     def _text_room(self) -> int:
         """Tokens of text that fit beside the visual ones."""
@@ -79,12 +85,34 @@ class MultiEncoderLM(VideoLM):
         """Layers of the encoders and of the LLM."""
         return [block for part in (*self.video_backbones, self.llm) for block in part.blocks()]
 
+    def enter(self, stage: StageName) -> None:
+        """The original's align stages show the caption alone, without a prompt."""
+        self.processor.caption_only = self.config.protocol == "reference" and stage in ("align", "full-align")
+
+    def whole_parts(self) -> set[str]:
+        """With a feature cache a process may need its encoders while the others do not."""
+        return set() if self.cache is None else {"video_backbones"}
+
+    def use_feature_cache(self, folder: Path, dtype: torch.dtype) -> None:
+        """Keep what the frozen encoders give in `folder`, and take it from there; call it once weights are final.
+
+        Raises:
+            ConfigError: an encoder learns.
+        """
+        if any(parameter.requires_grad for parameter in self.video_backbones.parameters()):
+            raise ConfigError(
+                "feature_cache keeps features of frozen encoders, but this stage trains them; leave it out"
+            )
+        pairs: Any = zip(self.video_backbones, self.projectors, strict=True)
+        keys = tuple(encoder_key(backbone, projector.reduction, dtype) for backbone, projector in pairs)
+        self.cache = self.processor.cache = FeatureCache(folder.resolve(), keys)
+
     def unpublished_parts(self) -> set[str]:
         """Parts with weights nobody can download: a saved model must hold them."""
         unpublished = {"projectors", "fusion"}
-        if not all(config.pretrained for config in self.config.backbone_configs()):
+        if not all(config.is_published() for config in self.config.backbone_configs()):
             unpublished.add("video_backbones")
-        if not self.config.llm_config().pretrained:
+        if not self.config.llm_config().is_published():
             unpublished.add("llm")
         return unpublished
 
@@ -101,11 +129,12 @@ class MultiEncoderLM(VideoLM):
     def station_tokens(self, batch: Batch) -> dict[str, int]:
         """An encoder handles its grid (framewise, one frame of a still image); the LLM visual tokens and text."""
         rows, stills = len(batch.num_frames), batch.num_frames.count(1)
+        seen = rows - batch.num_frames.count(0)  # the others' features are known
         tokens: dict[str, int] = {}
         pairs: Any = zip(self.video_backbones, self.projectors, strict=True)
         for i, (backbone, projector) in enumerate(pairs):
             grid = backbone.grid
-            frames = rows * grid.frames - (stills * (grid.frames - 1) if backbone.framewise else 0)
+            frames = seen * grid.frames - (stills * (grid.frames - 1) if backbone.framewise else 0)
             tokens[f"video_backbones.{i}"] = frames * grid.tokens_per_frame
             tokens[f"projectors.{i}"] = rows * projector.num_tokens
         visual = rows * self.visual_tokens()
@@ -114,12 +143,18 @@ class MultiEncoderLM(VideoLM):
     def forward(self, batch: Batch) -> Output:
         """Cross-entropy of the answers, summed over their tokens."""
         spliced = self.splice(batch)
-        hidden = self.llm(spliced.embeds, spliced.attention_mask)
-        targets = spliced.labels[:, 1:]
-        learned = targets != IGNORE_INDEX
-        logits = self.llm.logits(hidden[:, :-1][learned])  # the head is wide: only where something is learned
-        loss_sum = nn.functional.cross_entropy(logits.float(), targets[learned], reduction="sum")
-        return Output(loss_sum, learned.sum())
+        # Padding stands on the right, where a causal model never looks: without a mask attention is at its fastest.
+        hidden = self.llm(spliced.embeds, None)
+        width = batch.labels.shape[1]
+        rows, places = batch.targets // width, batch.targets % width
+        before = spliced.positions[rows, places] - 1
+        loss_sum = summed_cross_entropy(
+            hidden[rows, before],  # the head is wide: only where something is learned
+            batch.labels[rows, places],
+            self.llm.logits,
+            vocab_size=self.llm.vocab_size,
+        )
+        return Output(loss_sum, batch.targets.new_full((), len(batch.targets)))
 
     @torch.inference_mode()
     def generate(self, batch: Batch, **options: Any) -> list[str]:
@@ -136,7 +171,7 @@ class MultiEncoderLM(VideoLM):
             batch.visual_rows,
             labels=batch.labels,
             attention_mask=batch.attention_mask,
-            after=1,
+            after=self.llm.visual_position,
             pad=pad,
         )
 
@@ -145,26 +180,11 @@ class MultiEncoderLM(VideoLM):
 
         The black frame keeps the graph: a rank that drew text alone runs the same modules as the others.
         """
-        pairs = zip(self.video_backbones, self.projectors, strict=True)
-        return self.fusion([projector(self._features(backbone, batch)) for backbone, projector in pairs]).tokens
-
-    def _features(self, backbone: Any, batch: Batch) -> Tensor:
-        """Features of every row with frames, (V, T, N, D), from one call of the encoder."""
-        view = backbone.transform.view
-        counts, pixels = batch.num_frames, batch.frames.get(view.name)
-        if pixels is None:
-            counts = (1,)
-            pixels = batch.input_ids.new_zeros((1, 3, view.size, view.size), dtype=torch.uint8)
-        if backbone.framewise:  # a still image passes once; its features are repeated instead
-            chosen = clip_indices(counts, backbone.num_frames, repeat_images=False)
-            features = backbone(backbone.transform.normalise(pixels[_index(chosen, pixels)])[None])[0]
-            return features[_index(expand_indices(counts, backbone.num_frames), pixels)].unflatten(
-                0, (len(counts), backbone.num_frames)
-            )
-        chosen = clip_indices(counts, backbone.num_frames, repeat_images=True)
-        clips = pixels[_index(chosen, pixels)].unflatten(0, (len(counts), backbone.num_frames))
-        return backbone(backbone.transform.normalise(clips))
-
-
-def _index(indices: list[int], like: Tensor) -> Tensor:
-    return torch.tensor(indices, device=like.device)
+        pairs: Any = list(zip(self.video_backbones, self.projectors, strict=True))
+        if self.cache is None:
+            return self.fusion([projector(features_of(backbone, batch)) for backbone, projector in pairs]).tokens
+        tokens = [
+            projector.project(cached_features(self.cache, number, backbone, projector, batch))
+            for number, (backbone, projector) in enumerate(pairs)
+        ]
+        return self.fusion(tokens).tokens

@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from merv.backbones.llm.prompts import PromptTemplate
+from merv.backbones.llm.prompts import Template
 from merv.data.sample import IGNORE_INDEX, Batch, Example, Sample
 from merv.errors import SampleError
 from merv.models.base import Processor
+from merv.models.multi_encoder.feature_cache import FeatureCache
+from merv.video.media import MediaRef
 from merv.video.transforms import View
 
 
@@ -23,9 +25,13 @@ class MultiEncoderProcessor(Processor):
     num_frames: int
     """Frames decoded of a clip: what the most demanding encoder sees."""
     tokenizer: Any
-    template: PromptTemplate
+    template: Template
     max_text_tokens: int
     """Tokens of text a row may have beside its visual tokens."""
+    cache: FeatureCache | None = None
+    """Where features of clips may be known already."""
+    caption_only: bool = False
+    """Whether a training row is its answer alone, as in the original's align stage."""
 
     def prepare(self, sample: Sample, *, answer: bool = True) -> Example:
         """Decode and tokenise; a text that is too long is cut at the end.
@@ -33,23 +39,33 @@ class MultiEncoderProcessor(Processor):
         Raises:
             SampleError: more than one medium, an unreadable one, turns out of order, or no answer left after the cut.
         """
-        encoded = self.template.encode(sample.turns, self.tokenizer, answer=answer)
+        if answer and self.caption_only:
+            encoded = self.template.encode_caption(sample.turns, self.tokenizer)
+        else:
+            encoded = self.template.encode(sample.turns, self.tokenizer, answer=answer)
         if not answer and len(encoded.ids) > self.max_text_tokens:
             raise SampleError(f"the prompt has {len(encoded.ids)} tokens; {self.max_text_tokens} fit beside the video")
         ids = torch.tensor(encoded.ids[: self.max_text_tokens])
         labels = torch.tensor(encoded.labels[: self.max_text_tokens])
         if answer and not bool((labels[1:] != IGNORE_INDEX).any()):
             raise SampleError(f"no answer within the first {self.max_text_tokens} tokens; raise llm_max_length")
-        return Example(ids, labels, self._frames(sample), sample.id)
-
-    def _frames(self, sample: Sample) -> dict[str, Tensor]:
-        from merv.video.decode import read_clip
-
         if len(sample.media) > 1:
             raise SampleError(f"{len(sample.media)} media in one row; this model takes one video or image")
         if not sample.media:
-            return {}
-        frames = read_clip(sample.media[0], self.num_frames).frames
+            return Example(ids, labels, sample_id=sample.id)
+        [ref] = sample.media
+        if self.cache is None or not ref.path.exists():  # a missing file is the decoder's to report
+            return Example(ids, labels, self._frames(ref), sample.id)
+        clip = self.cache.clip(ref)
+        features = self.cache.read(clip)
+        if features is None:
+            return Example(ids, labels, self._frames(ref), sample.id, clip_key=clip)
+        return Example(ids, labels, sample_id=sample.id, features=features)
+
+    def _frames(self, ref: MediaRef) -> dict[str, Tensor]:
+        from merv.video.decode import read_clip
+
+        frames = read_clip(ref, self.num_frames).frames
         return {view.name: view.apply(frames).contiguous() for view in self.views}
 
     def collate(self, examples: Sequence[Example], *, indices: Sequence[int] = (), pad: str = "right") -> Batch:
@@ -57,9 +73,8 @@ class MultiEncoderProcessor(Processor):
         width = max(len(example.input_ids) for example in examples)
         pad_id = self.tokenizer.pad_token_id
         visual = [row for row, example in enumerate(examples) if example.has_visual]
-        frames = {
-            view.name: torch.cat([examples[row].frames[view.name] for row in visual]) for view in self.views if visual
-        }
+        shown = [examples[row] for row in visual if examples[row].frames]
+        known = [examples[row] for row in visual if not examples[row].frames]
         first = self.views[0].name
         return Batch(
             input_ids=torch.stack([_padded(e.input_ids, width, pad_id, pad) for e in examples]),
@@ -68,10 +83,12 @@ class MultiEncoderProcessor(Processor):
                 [_padded(torch.ones_like(e.input_ids), width, 0, pad) for e in examples]
             ).bool(),
             visual_rows=torch.tensor(visual, dtype=torch.int64),
-            num_frames=tuple(examples[row].frames[first].shape[0] for row in visual),
-            frames=frames,
+            num_frames=tuple(len(examples[row].frames.get(first, ())) for row in visual),
+            frames={view.name: torch.cat([e.frames[view.name] for e in shown]) for view in self.views if shown},
             sample_ids=tuple(example.sample_id for example in examples),
             indices=tuple(indices),
+            features={n: torch.stack([e.features[n] for e in known]) for n in (known[0].features if known else ())},
+            clip_keys=tuple(example.clip_key for example in shown),
         )
 
 

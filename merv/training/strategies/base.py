@@ -11,6 +11,7 @@ from torch.distributed.tensor import DTensor
 
 from merv.data.sample import Batch
 from merv.models.base import Output, VideoLM
+from merv.models.freeze import cast_frozen
 from merv.registry import Registry
 from merv.training.world import World
 
@@ -48,6 +49,10 @@ class Strategy(ABC):
     @abstractmethod
     def prepare(self, model: VideoLM) -> nn.Module:
         """Move the model to the device and spread it; call the result in place of the model."""
+
+    def settle(self, model: VideoLM) -> None:
+        """Keep what does not learn in the type it is computed in: half the memory, nothing to convert each step."""
+        cast_frozen(model, self.precision.compute)
 
     def synchronise(self, model: nn.Module, on: bool) -> None:  # noqa: B027 - one process has nothing to do
         """Whether the next backward pass sums gradients over processes: only the last of a step has to."""

@@ -27,6 +27,7 @@ class Ddp(Strategy):
 
     def prepare(self, model: VideoLM) -> nn.Module:
         """Copy the model to the device and wrap it."""
+        self.settle(model)
         # Buffers are constants here.  torch 2.15 renamed the option that says so.
         renamed = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
         options: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}

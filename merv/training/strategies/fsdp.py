@@ -56,7 +56,9 @@ class Fsdp(Strategy):
         self.mesh = self._mesh()
 
     def prepare(self, model: VideoLM) -> nn.Module:
-        """Shard the blocks, then the rest."""
+        """Shard the blocks, then the rest; parts that stay whole are left out."""
+        self.settle(model)
+        whole = {p for name in model.whole_parts() for p in model.parts()[name].parameters()}
         options: dict[str, Any] = {
             "mesh": self.mesh,
             "reshard_after_forward": self.config.reshard_after_forward,
@@ -67,11 +69,12 @@ class Fsdp(Strategy):
         else:
             model = model.to(self.world.device)
         for block in model.blocks():
-            fully_shard(block, **options)
-        fully_shard(model, **options)
+            if not any(p in whole for p in block.parameters()):
+                fully_shard(block, **options)
+        fully_shard(model, ignored_params=whole or None, **options)
         if self.config.offload:
-            for buffer in model.buffers():  # only parameters are offloaded
-                buffer.data = buffer.data.to(self.world.device)
+            for kept in (*model.buffers(), *whole):  # only sharded parameters are offloaded
+                kept.data = kept.data.to(self.world.device)
         return model
 
     def synchronise(self, model: nn.Module, on: bool) -> None:

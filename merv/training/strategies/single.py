@@ -29,4 +29,5 @@ class Single(Strategy):
 
     def prepare(self, model: VideoLM) -> nn.Module:
         """Move it to the device."""
+        self.settle(model)
         return model.to(self.world.device)

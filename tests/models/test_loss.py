@@ -1,0 +1,71 @@
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from merv.models.loss import summed_cross_entropy
+
+VOCAB = 50
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remembers the most elements an operation gave."""
+
+    def __init__(self):
+        super().__init__()
+        self.elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(tensor, torch.Tensor):
+                self.elements = max(self.elements, tensor.numel())
+        return result
+
+
+def head_and_tokens(tokens):
+    torch.manual_seed(0)
+    head = nn.Linear(8, VOCAB)
+    return head, torch.randn(tokens, 8, requires_grad=True), torch.randint(VOCAB, (tokens,))
+
+
+def gradients(head, hidden, loss):
+    head.zero_grad()
+    hidden.grad = None
+    loss.backward()
+    return hidden.grad.clone(), head.weight.grad.clone(), head.bias.grad.clone()
+
+
+@pytest.mark.parametrize("tokens", [1, 7, 8, 9, 23])
+@pytest.mark.parametrize("at_once", [1, 4, 8])
+def test_chunks_change_neither_loss_nor_gradients(tokens, at_once):
+    head, hidden, targets = head_and_tokens(tokens)
+    whole = nn.functional.cross_entropy(head(hidden), targets, reduction="sum")
+    expected = gradients(head, hidden, whole)
+
+    loss = summed_cross_entropy(hidden, targets, head, vocab_size=VOCAB, elements=at_once * VOCAB)
+
+    assert_close(loss, whole)
+    for found, right in zip(gradients(head, hidden, loss), expected, strict=True):
+        assert_close(found, right)
+
+
+def test_no_more_logits_exist_at_once_than_allowed():
+    head, hidden, targets = head_and_tokens(64)
+
+    with LargestTensor() as largest:
+        summed_cross_entropy(hidden, targets, head, vocab_size=VOCAB, elements=4 * VOCAB).backward()
+
+    assert largest.elements <= hidden.numel()
+    assert hidden.numel() < 64 * VOCAB
+
+
+def test_without_targets_the_loss_is_zero_and_keeps_the_graph():
+    head, hidden, targets = head_and_tokens(0)
+
+    loss = summed_cross_entropy(hidden, targets, head, vocab_size=VOCAB)
+    loss.backward()
+
+    assert loss == 0
+    assert not head.weight.grad.any()
