@@ -137,9 +137,9 @@ def row_of(strategy: str, found: dict[str, Any]) -> list[str]:
         strategy,
         f"{found['processes']} x {found['threads']} threads, {found['device']}, {found['dtype']}",
         found["batch"],
-        columns["step_seconds"].rate().text(),
-        f"{columns['samples_per_second'].median:.1f}",
-        f"{columns['tokens_per_second'].median:.0f}",
+        columns["step_seconds"].text(3),
+        f"{columns['samples_per_second'].median:.3g}",
+        f"{columns['tokens_per_second'].median:,.0f}",
         f"{found['tflop']:.3g}",
         f"{max(columns['peak_memory_gib'].values):.2f}",
         f"{100 * columns['mfu'].median:.1f} %" if "mfu" in columns else "unknown device",
@@ -158,7 +158,7 @@ def main(args: Sequence[str] | None = None) -> str | None:
     found = {strategy: launch(config, strategy, given) for strategy in config.strategies}
     steps = table(
         f"Training step: {config.model.type_name}, {config.stage}, {config.text_tokens} tokens of text a row",
-        ["strategy", "processes", "batch", "steps/s: median (range)", "samples/s", "tokens/s", "TFLOP", "GiB", "MFU"],
+        ["strategy", "processes", "batch", "s/step: median (range)", "samples/s", "tokens/s", "TFLOP", "GiB", "MFU"],
         [row_of(strategy, figures) for strategy, figures in found.items()],
         [
             f"{config.steps} steps after {config.warmup}; peak memory of the fullest process",

@@ -1,14 +1,15 @@
 """Where published weights come from: a local folder, or a hub repository and its cache on this disk."""
 
+import json
 import logging
-import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 from merv.errors import ConfigError
 
@@ -48,7 +49,7 @@ def find_file(source: HubSource, folder: Path | None, *, what: str, option: str,
         return _find_local(source.files, folder, what=what, option=option)
     for name in source.files:
         cached = find_cached(source.repo, name)
-        if cached is not None:
+        if cached is not None and all(find_cached(source.repo, shard) for shard in _shards_beside(name, cached)):
             return cached
     if not download:
         raise ConfigError(missing(source, "", what=what, option=option))
@@ -59,16 +60,17 @@ def find_optional(source: HubSource, name: str, folder: Path | None) -> Path | N
     """A file that may be there or not, such as a config: beside the local weights, or in the hub's cache."""
     if folder is None:
         return find_cached(source.repo, name)
-    path = (folder if folder.is_dir() else folder.parent) / name
+    path = (folder.parent if folder.is_file() else folder) / name
     return path if path.is_file() else None
 
 
 def fetch_optional(source: HubSource, names: Sequence[str]) -> None:
     """Bring small files beside the weights, such as a config, to the hub's cache where the repository has them."""
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, HTTPError
 
-    wanted = [name for name in names if find_cached(source.repo, name) is None]
+    # The cache also remembers which files the repository was found not to have.
+    wanted = [name for name in names if try_to_load_from_cache(source.repo, name) is None]
     if not wanted or not hub_is_reachable():
         return
     for name in wanted:
@@ -80,56 +82,128 @@ def fetch_optional(source: HubSource, names: Sequence[str]) -> None:
 
 
 def find_cached(repo: str, name: str) -> Path | None:
-    """A file in the hub's cache; nothing is fetched."""
-    from huggingface_hub import try_to_load_from_cache
+    """A file in the hub's cache; nothing is fetched.
 
-    found = try_to_load_from_cache(repo, name)
+    Raises:
+        ConfigError: the hub could not have a repository of that name.
+    """
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(repo, name)
+    except HFValidationError as error:
+        raise ConfigError(f"`{repo}` is no name of a hub repository: {one_line(error)}") from error
     return Path(found) if isinstance(found, str) else None
 
 
+def shards_of(file: Path) -> list[str]:
+    """Files an index lists, sorted; none for a file of weights.
+
+    Raises:
+        ConfigError: it is no index, or lists something else than files of weights beside it.
+    """
+    if not file.name.endswith(".index.json"):
+        return []
+    try:
+        names = sorted(set(json.loads(file.read_text())["weight_map"].values()))
+        odd = [name for name in names if Path(name).name != name or name.endswith(".index.json")]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{file} is no index of weights: {one_line(error)}; download it again") from error
+    if odd or not names:
+        found = f"lists `{odd[0]}`" if odd else "lists nothing"
+        raise ConfigError(f"{file} is no index of weights: it {found}; download it again")
+    return names
+
+
+def _shards_beside(name: str, file: Path) -> list[str]:
+    """Names in the repository of the files that the index `name`, here as `file`, lists."""
+    return [str(PurePosixPath(name).with_name(shard)) for shard in shards_of(file)]
+
+
 def _find_local(names: Sequence[str], folder: Path, *, what: str, option: str) -> Path:
-    if folder.is_file():
-        return folder
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
-    found = "does not exist" if not folder.exists() else f"holds none of {', '.join(names)}"
-    raise ConfigError(f"{what}: {folder} {found}; set {option} to a folder in the published layout")
+    candidates = [folder, *(folder / name for name in names)]
+    file = next((path for path in candidates if path.is_file()), None)
+    if file is None:
+        found = "does not exist" if not folder.exists() else f"holds none of {', '.join(names)}"
+        raise ConfigError(f"{what}: {folder} {found}; set {option} to a folder in the published layout")
+    for shard in shards_of(file):
+        if not file.with_name(shard).is_file():
+            raise ConfigError(
+                f"{what}: {file.parent} lacks {shard}, which {file.name} lists; set {option} to a folder in the "
+                "published layout"
+            )
+    return file
 
 
 def _download(source: HubSource, *, what: str, option: str) -> Path:
     """Fetch the first file the repository has."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HTTPError, LocalEntryNotFoundError
-
+    fail = partial(missing, source, what=what, option=option)
     if not hub_is_reachable():
-        raise ConfigError(missing(source, "the hub cannot be reached from here", what=what, option=option))
+        raise ConfigError(fail("the hub cannot be reached from here"))
     for name in source.files:
-        try:
-            with quiet_hub():
-                path = Path(hf_hub_download(source.repo, name))
-                if name.endswith(".index.json"):
-                    _download_shards(source.repo, path)
-                return path
-        except GatedRepoError as error:
-            raise ConfigError(missing(source, "access is refused", what=what, option=option, gated=True)) from error
-        except LocalEntryNotFoundError as error:
-            raise ConfigError(missing(source, "the download failed", what=what, option=option)) from error
-        except EntryNotFoundError:
+        path = _fetch(source.repo, name, fail)
+        if path is None:
             continue
-        except (HTTPError, OSError) as error:
-            cause = " ".join(str(error).split())[:160]
-            raise ConfigError(missing(source, f"the download failed ({cause})", what=what, option=option)) from error
-    raise ConfigError(missing(source, f"it holds none of {', '.join(source.files)}", what=what, option=option))
+        for shard in _shards_beside(name, path):
+            if _fetch(source.repo, shard, fail) is None:
+                raise ConfigError(fail(f"the repository lacks {shard}, which {name} lists"))
+        return path
+    raise ConfigError(fail(f"the repository holds none of {', '.join(source.files)}"))
 
 
-def _download_shards(repo: str, index: Path) -> None:
-    import json
-
+def _fetch(repo: str, name: str, fail: Callable[..., str]) -> Path | None:
+    """Fetch one file into the hub's cache; None when the repository does not have it."""
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
 
-    for name in sorted(set(json.loads(index.read_text())["weight_map"].values())):
-        hf_hub_download(repo, name)
+    try:
+        with refusals_told(repo, fail):
+            return Path(hf_hub_download(repo, name))
+    except EntryNotFoundError:
+        return None
+
+
+@contextmanager
+def refusals_told(repo: str, fail: Callable[..., str]) -> Iterator[None]:
+    """Within it the hub's client is quiet, and why it could not fetch becomes one line.
+
+    That the repository has no such file passes as the client's EntryNotFoundError.
+
+    Args:
+        repo: the repository that is asked.
+        fail: makes the line of a cause, as `missing` does.
+
+    Raises:
+        ConfigError: the hub refused, or the download failed.
+    """
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        with quiet_hub():
+            yield
+    except GatedRepoError as error:
+        raise ConfigError(fail("access is refused", gated=True)) from error
+    except RepositoryNotFoundError as error:
+        raise ConfigError(fail(f"there is no repository {repo}, or it is private")) from error
+    except LocalEntryNotFoundError as error:  # what happened is in its cause; its own text is advice
+        cause = f" ({one_line(error.__cause__)})" if error.__cause__ else ""
+        raise ConfigError(fail(f"the download failed{cause}")) from error
+    except EntryNotFoundError:
+        raise
+    except (HTTPError, OSError, RuntimeError) as error:  # hf_xet, which carries large files, raises RuntimeError
+        raise ConfigError(fail(f"the download failed ({one_line(error)})")) from error
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, on one line of moderate length."""
+    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def missing(
@@ -154,11 +228,12 @@ def hub_is_reachable() -> bool:
 
     if constants.HF_HUB_OFFLINE:
         return False
-    if getproxies():
+    endpoint = urlsplit(constants.ENDPOINT)
+    host, port = endpoint.hostname or "", endpoint.port or (80 if endpoint.scheme == "http" else 443)
+    if getproxies().keys() & {endpoint.scheme, "all"} and not proxy_bypass(host):
         return True
-    host = urlsplit(os.environ.get("HF_ENDPOINT", constants.ENDPOINT))
     try:
-        socket.create_connection((host.hostname or "", host.port or 443), timeout=REACH_TIMEOUT_S).close()
+        socket.create_connection((host, port), timeout=REACH_TIMEOUT_S).close()
     except OSError:
         return False
     return True

@@ -3,19 +3,36 @@
 import dataclasses
 import json
 import pickle
+import re
+import struct
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from merv.backbones.hub import HubSource, fetch_optional, find_file, find_optional
+from merv.backbones.hub import HubSource, fetch_optional, find_file, find_optional, one_line, shards_of
 from merv.errors import CheckpointError, ConfigError
 
 Init = Literal["pretrained", "random"]
+WRAPPERS = ("model_state", "state_dict", "model", "module")
+"""Names under which a torch file may hold its table of tensors."""
+DAMAGE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+)
+"""What torch raises on damaged bytes, by where they are: found by changing bytes of good files."""
 
 
 @dataclass
@@ -110,8 +127,6 @@ class PublishedWeights:
 
     def parameters_of_build(self) -> AbstractContextManager[Any]:
         """Within it a module is made: without memory when weights are about to be laid onto it."""
-        from contextlib import nullcontext
-
         return empty_parameters() if self.init == "pretrained" else nullcontext()
 
 
@@ -135,24 +150,40 @@ def read_tensors(path: Path, wanted: Callable[[str], Any] = lambda key: True) ->
         CheckpointError: it is damaged, or a pickle with more than tensors in it.
     """
     if path.name.endswith(".index.json"):
-        names = sorted(set(json.loads(path.read_text())["weight_map"].values()))
-        return {key: tensor for name in names for key, tensor in read_tensors(path.with_name(name), wanted).items()}
+        return _read_shards(path, wanted)
     if path.suffix == ".safetensors":
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="pt") as file:
-                return {key: file.get_tensor(key) for key in file.keys() if wanted(key)}  # noqa: SIM118 - not a dict
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"{path} cannot be read: {error}; download it again") from error
+        return _read_safetensors(path, wanted)
     found = read_torch_file(path)
-    for name in ("model_state", "state_dict", "model", "module"):
-        if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
-            found = found[name]
-            break
-    if not isinstance(found, Mapping) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
+    if isinstance(found, Mapping):
+        found = next((found[name] for name in WRAPPERS if isinstance(found.get(name), Mapping)), found)
+    if not isinstance(found, Mapping) or not all(_is_entry(*entry) for entry in found.items()):
         raise CheckpointError(f"{path} holds no plain table of tensors; name a file of weights")
     return {key: tensor for key, tensor in found.items() if wanted(key)}
+
+
+def _is_entry(key: Any, tensor: Any) -> bool:
+    return isinstance(key, str) and isinstance(tensor, Tensor)
+
+
+def _read_shards(index: Path, wanted: Callable[[str], Any]) -> dict[str, Tensor]:
+    try:
+        shards = [index.with_name(name) for name in shards_of(index)]
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
+    for shard in shards:
+        if not shard.is_file():
+            raise CheckpointError(f"{index.parent} lacks {shard.name}, which {index.name} lists; download it as well")
+    return {key: tensor for shard in shards for key, tensor in read_tensors(shard, wanted).items()}
+
+
+def _read_safetensors(path: Path, wanted: Callable[[str], Any]) -> dict[str, Tensor]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys() if wanted(key)}  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} cannot be read: {one_line(error)}; download it again") from error
 
 
 def read_torch_file(path: Path) -> Any:
@@ -162,47 +193,54 @@ def read_torch_file(path: Path) -> Any:
         CheckpointError: it is damaged, or a pickle that wants to run code.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError:  # a file of before torch 1.6 cannot be mapped
-        pass
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except RuntimeError:  # a file of before torch 1.6 cannot be mapped
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise _refused(path, error) from error
-    except (OSError, EOFError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}; download it again") from error
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise _refused(path, error) from error
-    except (OSError, EOFError, RuntimeError) as error:
-        cause = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path} cannot be read: {cause}; download it again") from error
-
-
-def _refused(path: Path, error: Exception) -> CheckpointError:
-    """A file whose pickle asks for more than tensors."""
-    import re
-
-    asked = re.search(r"GLOBAL ([\w.]+)", str(error))
-    wants = f"it asks for `{asked[1]}`" if asked else "it is no file of weights"
-    return CheckpointError(f"{path} is refused: {wants}, and merv never runs code of a file; get safetensors instead")
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if asked is None:
+            raise CheckpointError(f"{path} is damaged, or no file of weights; download it again") from error
+        raise CheckpointError(
+            f"{path} is refused: it asks for `{asked[1]}`, and merv never runs code of a file; get safetensors instead"
+        ) from error
+    except DAMAGE as error:
+        raise CheckpointError(f"{path} cannot be read: {one_line(error)}; download it again") from error
 
 
 def lay_onto(module: nn.Module, tensors: Mapping[str, Tensor], where: Path, what: str) -> None:
     """Give `module` these tensors as its parameters and buffers, in their own dtype turned to the module's.
 
+    Whether a parameter is trained stays as it is; one that has several names needs to be there under one of them.
+
     Raises:
         CheckpointError: a key or a shape differs; the first difference is named.
     """
     own = module.state_dict()
+    tensors = {**tensors, **_of_several_names(module, tensors)}
     for key, found, expected in differences(own, tensors):
         raise CheckpointError(
             f"{what}: {where} is of another model: `{key}` is {found} there, {expected} here; name the weights of "
             "this architecture"
         )
-    cast = {key: tensor.to(own[key].dtype) for key, tensor in tensors.items()}
+    cast = {key: tensor.detach().to(own[key].dtype) for key, tensor in tensors.items()}
+    cast.update(_of_several_names(module, cast))
     module.load_state_dict(cast, strict=True, assign=True)
-    left = [name for name, parameter in module.named_parameters() if parameter.is_meta]
-    assert not left, f"{what}: no weights for {left[:3]}"
+    left = [name for name, tensor in chain(module.named_parameters(), module.named_buffers()) if tensor.is_meta]
+    assert not left, f"{what}: no weights for {left[:3]}; make it within empty_parameters()"
+
+
+def _of_several_names(module: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, nn.Parameter]:
+    """Under each name of the module's tied parameters one and the same parameter, so that they stay tied."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    tied = {}
+    for group in names.values():
+        given = next((name for name in group if name in tensors), None)
+        if len(group) > 1 and given is not None:
+            tied.update(dict.fromkeys(group, nn.Parameter(tensors[given], requires_grad=False)))
+    return tied
 
 
 def differences(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Iterator[tuple[str, str, str]]:

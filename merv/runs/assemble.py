@@ -67,7 +67,10 @@ def num_steps(stage: StageConfig, steps_per_epoch: int) -> int:
 def precision(config: ModelConfig, device: torch.device) -> Precision:
     """bfloat16 where it is wanted and the device computes in it."""
     wanted = config.enable_mixed_precision_training and device.type != "cpu"
-    if not wanted or (device.type == "cuda" and not torch.cuda.is_bf16_supported()):
+    if wanted and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        logger.warning("this device does not compute in bfloat16; computing in float32")
+        wanted = False
+    if not wanted:
         return Precision()
     return Precision(torch.bfloat16, torch.float32 if config.reduce_in_full_precision else torch.bfloat16)
 

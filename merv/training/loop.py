@@ -112,7 +112,7 @@ def train_step(job: Job, step: int, micro_batches: list[Batch]) -> tuple[dict[st
     """
     strategy, world = job.strategy, job.strategy.world
     job.watchdog.beat(step, "forward")  # who waits in the sum below has its data: the late process is still at "data"
-    [step_tokens] = world.sum(sum(batch.num_target_tokens() for batch in micro_batches))
+    [step_tokens] = world.total(sum(batch.num_target_tokens() for batch in micro_batches))
     own_loss = torch.zeros((), device=world.device, dtype=torch.float64)
     for number, batch in enumerate(micro_batches):
         strategy.synchronise(job.model, number == len(micro_batches) - 1)
@@ -122,9 +122,11 @@ def train_step(job: Job, step: int, micro_batches: list[Batch]) -> tuple[dict[st
         strategy.backward(output, step_tokens)
         own_loss += output.loss_sum.detach()
     job.watchdog.beat(step, "optimiser")
-    loss_sum, stopping = world.sum(own_loss.item(), job.stop.requested)
-    loss = loss_sum / max(step_tokens, 1.0)
-    grad_norm = strategy.clip(job.model.parameters(), job.stage.max_grad_norm)
+    norm = strategy.clip(job.model.parameters(), job.stage.max_grad_norm)
+    sums = world.total(own_loss, job.stop.requested)
+    # The one place where the host waits for the device: all it needs to know of the step is read at once.
+    loss_sum, stopping, tokens, grad_norm = torch.stack([*sums, step_tokens, norm.to(sums)]).tolist()
+    loss = loss_sum / max(tokens, 1.0)
     if not (math.isfinite(loss) and math.isfinite(grad_norm)):
         raise _not_finite(job, step, micro_batches, loss, grad_norm)
     rate = learning_rate(step, job.num_steps, job.stage)

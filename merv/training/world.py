@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from merv import runtime
 
@@ -22,13 +23,21 @@ class World:
     store: dist.Store | None
     """Where processes can leave notes while a collective hangs; None when alone."""
 
-    def sum(self, *values: float) -> list[float]:
-        """Sums over all processes, in float64; a collective."""
-        if self.size == 1:
-            return list(values)
-        numbers = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.all_reduce(numbers)
-        return numbers.tolist()
+    def sum(self, *values: float | Tensor) -> list[float]:
+        """Sums over all processes, in float64; a collective.  Waits for the device once."""
+        return self.total(*values).tolist()
+
+    def total(self, *values: float | Tensor) -> Tensor:
+        """The same, left on the device: the host does not wait.  -> (len(values),) float64."""
+        numbers = torch.stack([self._on_device(value) for value in values])
+        if self.size > 1:
+            dist.all_reduce(numbers)
+        return numbers
+
+    def _on_device(self, value: float | Tensor) -> Tensor:
+        if isinstance(value, Tensor):
+            return value.detach().to(self.device, torch.float64)
+        return torch.full((), value, dtype=torch.float64, device=self.device)
 
     def gather(self, row: list[float]) -> list[list[float]]:
         """Every process's row of numbers, by rank; a collective."""

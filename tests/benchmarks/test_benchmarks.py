@@ -72,7 +72,7 @@ def test_train_step_gives_one_table_for_all_strategies(load: Callable[[str], Mod
     assert (alone["strategy"], alone["batch"]) == ("single", "1 x 2 x 1")
     assert (spread["strategy"], spread["batch"]) == ("fsdp-full-shard", "2 x 1 x 1")
     assert alone.keys() == {
-        *("strategy", "processes", "batch", "steps/s: median (range)"),
+        *("strategy", "processes", "batch", "s/step: median (range)"),
         *("samples/s", "tokens/s", "TFLOP", "GiB", "MFU"),
     }
     assert float(alone["TFLOP"]) == pytest.approx(2 * float(spread["TFLOP"]), rel=0.01)

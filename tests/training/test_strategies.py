@@ -36,13 +36,13 @@ def test_losses_gradients_and_names_are_those_of_the_bare_model(world, name):
 
     strategy.synchronise(model, True)
     output = strategy.forward(model, batch)
-    strategy.backward(output, float(num_tokens))
+    strategy.backward(output, torch.tensor(float(num_tokens)))
 
     torch.testing.assert_close(output.loss_sum, loss_sum)
     assert get_model_state_dict(model).keys() == bare.state_dict().keys()
     expected = [p.grad for p in bare.parameters()]
     torch.testing.assert_close([whole(p.grad) for p in model.parameters()], expected)
-    norm = strategy.clip(model.parameters(), 0.0)
+    norm = float(strategy.clip(model.parameters(), 0.0))
     assert norm == pytest.approx(float(torch.nn.utils.get_total_norm(expected)), rel=1e-5)
 
 
@@ -54,7 +54,7 @@ def test_gradients_add_up_over_micro_batches(world, name):
         model = strategy.prepare(ToyLM())
         for number, rows in enumerate(parts):
             strategy.synchronise(model, number == len(parts) - 1)
-            strategy.backward(strategy.forward(model, make_batch(rows)), step_tokens=7)
+            strategy.backward(strategy.forward(model, make_batch(rows)), step_tokens=torch.tensor(7.0))
         found.append([whole(p.grad) for p in model.parameters()])
 
     torch.testing.assert_close(found[1], found[0])
@@ -65,7 +65,7 @@ def test_bfloat16_computes_in_it_and_keeps_float32_parameters(world):
     model = strategy.prepare(ToyLM())
 
     output = strategy.forward(model, make_batch(range(4)))
-    strategy.backward(output, 8)
+    strategy.backward(output, torch.tensor(8.0))
 
     exact = ToyLM()(make_batch(range(4))).loss_sum
     assert output.loss_sum != exact

@@ -1,11 +1,10 @@
 """The files of a published language model: a local folder, or a hub repository and its snapshot on this disk."""
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from merv.backbones.hub import HubSource, find_cached, hub_is_reachable, missing, quiet_hub
+from merv.backbones.hub import HubSource, find_cached, hub_is_reachable, missing, refusals_told, shards_of
 from merv.errors import ConfigError
 
 WEIGHTS = (
@@ -92,33 +91,9 @@ def has_tokenizer(folder: Path) -> bool:
     return any((folder / name).is_file() for name in TOKENIZERS)
 
 
-def shards_of(file: Path) -> list[str]:
-    """Files an index lists, sorted; none for a file of weights.
-
-    Raises:
-        ConfigError: it is no index.
-    """
-    if not file.name.endswith(".index.json"):
-        return []
-    try:
-        return sorted(set(json.loads(file.read_text())["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{file} is no index of weights: {error}; download it again") from error
-
-
 def _snapshot(repo: str, patterns: tuple[str, ...], fail: Callable[..., str]) -> Path:
     """Fetch files of the repository's top folder."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-    try:
-        with quiet_hub():
-            return Path(snapshot_download(repo, allow_patterns=list(patterns), ignore_patterns=["*/*"]))
-    except GatedRepoError as error:
-        raise ConfigError(fail("access is refused", gated=True)) from error
-    except RepositoryNotFoundError as error:
-        raise ConfigError(fail(f"there is no repository {repo}, or it is private")) from error
-    except LocalEntryNotFoundError as error:
-        raise ConfigError(fail("the download failed")) from error
-    except (HTTPError, OSError) as error:
-        raise ConfigError(fail(f"the download failed ({' '.join(str(error).split())[:160]})")) from error
+    with refusals_told(repo, fail):
+        return Path(snapshot_download(repo, allow_patterns=list(patterns), ignore_patterns=["*/*"]))

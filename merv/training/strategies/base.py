@@ -63,19 +63,19 @@ class Strategy(ABC):
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             return model(batch.to(device))
 
-    def backward(self, output: Output, step_tokens: float) -> None:
+    def backward(self, output: Output, step_tokens: Tensor) -> None:
         """Gradients of the step's mean loss.
 
         Processes average gradients, so the sum over target tokens is scaled to make that average the mean over
-        `step_tokens`, the target tokens of all micro-batches on all processes.
+        `step_tokens`, the target tokens of all micro-batches on all processes: () on the device.
         """
-        (output.loss_sum * (self.world.size / max(step_tokens, 1.0))).backward()
+        (output.loss_sum * (self.world.size / step_tokens.clamp(min=1.0))).backward()
 
-    def clip(self, parameters: Iterable[nn.Parameter], max_norm: float) -> float:
-        """Scale gradients down to `max_norm` (0: leave them); gives the norm before."""
+    def clip(self, parameters: Iterable[nn.Parameter], max_norm: float) -> Tensor:
+        """Scale gradients down to `max_norm` (0: leave them); gives the norm before, () on the device."""
         found = [p for p in parameters if p.grad is not None]
         norm = nn.utils.get_total_norm([p.grad for p in found])  # type: ignore[misc]
         whole: Tensor = norm.full_tensor() if isinstance(norm, DTensor) else norm
         if max_norm > 0:
             nn.utils.clip_grads_with_norm_(found, max_norm, whole)
-        return float(whole)
+        return whole
