@@ -202,8 +202,9 @@ def refusals_told(repo: str, fail: Callable[..., str]) -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, on one line of moderate length."""
-    return " ".join(str(error).split())[:160] or type(error).__name__
+    """What an error says, or the hub's server through it, on one line of moderate length."""
+    said = getattr(error, "server_message", None) or error
+    return " ".join(str(said).split())[:160] or type(error).__name__
 
 
 def missing(

@@ -210,6 +210,10 @@ def _settle(hint: Any, present: Any, value: Any, where: str, stages: Collection[
         return decode(hint, value, where, _group_reader(stages))
     if takes_none(hint) and (value is None or (isinstance(value, Plain) and value == "null")):
         return None
+    if group and is_choice(group) and isinstance(value, str) and value in choices_of(group):  # --task nextqa-mc
+        chosen = present if isinstance(present, dict) else {}
+        _choose(group, chosen, value, where)
+        return chosen
     try:
         over = flow_mapping(value)
     except ValueError as error:
@@ -230,9 +234,7 @@ def _settle(hint: Any, present: Any, value: Any, where: str, stages: Collection[
 
 def _not_a_group(group: type, value: Any, where: str) -> str:
     if is_choice(group):
-        return f"`{where}` is {describe(value)}, but it is a group; choose with --{where}.type: " + ", ".join(
-            choices_of(group)
-        )
+        return f"`{where}` is {describe(value)}; {did_you_mean(str(value), choices_of(group))}"
     return f"`{where}` is {describe(value)}, but it is a group; its options are --{where}." + f", --{where}.".join(
         fields_of(group)
     )

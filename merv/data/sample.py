@@ -74,7 +74,8 @@ class Batch:
     visual_rows: Tensor
     """(V,) int64: which rows have frames, ascending."""
     num_frames: tuple[int, ...] = ()
-    """Frames of each visual row in `frames`, V numbers: 1 marks a still image, 0 a row whose `features` are known."""
+    """Frames of each clip in `frames`, one clip a visual row unless `shows` says otherwise: 1 marks a still image, 0 a
+    clip whose `features` are known."""
     frames: dict[str, Tensor] = field(default_factory=dict)
     """View name -> uint8 (sum(num_frames), 3, S, S): all rows' frames one after another."""
     sample_ids: tuple[str, ...] = ()
@@ -86,6 +87,8 @@ class Batch:
     """Encoder number -> (rows with known features, ...), from a feature cache."""
     clip_keys: tuple[str, ...] = ()
     """Under which the features of each row with frames are to be kept."""
+    shows: Tensor | None = None
+    """(V,) int64: which clip of `num_frames` each visual row shows; None when each row has its own."""
 
     def __post_init__(self) -> None:
         """Find the targets; the first position of a row is never predicted."""
@@ -115,6 +118,7 @@ class Batch:
         changed = copy.copy(self)  # the targets are not looked for again: on an accelerator that would wait for it
         for name in ("input_ids", "labels", "attention_mask", "visual_rows", "targets"):
             setattr(changed, name, fn(getattr(self, name)))
+        changed.shows = None if self.shows is None else fn(self.shows)
         changed.frames = {name: fn(t) for name, t in self.frames.items()}
         changed.features = {number: fn(t) for number, t in self.features.items()}
         return changed

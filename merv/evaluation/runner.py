@@ -8,20 +8,18 @@ when all answers are there rank 0 joins them.  The result does not depend on the
 import importlib.metadata
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import draccus
 import torch
 
-from merv.data.dataset import PreparedDataset, Source
-from merv.data.ledger import BadRow, BadSampleLedger
-from merv.data.loader import build_loader
-from merv.data.sample import Batch, Sample, Turn
+from merv.data.sample import Batch, Sample
 from merv.errors import ConfigError
 from merv.evaluation.answers import Answers, Row, hash_of, write_json
+from merv.evaluation.questions import Questions, grouped
 from merv.evaluation.task import Task
+from merv.models.answering import device_of
 from merv.models.base import ModelConfig, VideoLM
 from merv.runtime import is_main, rank, world_size
 
@@ -80,12 +78,16 @@ def evaluate(
     for rows in _answer_all(model, samples, todo, generation, batch_size, num_workers, decode_deadline_s):
         answers.append(rows)
     rows = answers.wait()
-    results = task.summary([answers.item(row) for row in rows])
     if is_main():
         answers.join(rows)
+    items = [answers.item(row) for row in rows]
+    settled = list(task.settle(items)) if is_main() else items
+    results = task.summary(settled)
+    if is_main():
+        failed = [{"id": item.sample.id, "reason": item.failed} for item in items if item.failed is not None]
         counts = {name: results[name] for name in ("num_items", "unparsed", "failed") if name in results}
         write_json(out_dir / CARD, {**card, "evaluation": run, **counts})
-        write_json(out_dir / RESULTS, {"task": task.name, "evaluation": run, **results})
+        write_json(out_dir / RESULTS, {"task": task.name, "evaluation": run, **results, "failed_items": failed})
     return results
 
 
@@ -99,58 +101,24 @@ def _answer_all(
     decode_deadline_s: float,
 ) -> Iterator[list[Row]]:
     """The rows of one batch after the other, decoding ahead."""
-    plan = [list(todo[i : i + batch_size]) for i in range(0, len(todo), batch_size)]
-    failures = _Failures()
-    with build_loader(
-        _Questions(Source("items", [*samples, _STAND_IN]), partial(model.processor.prepare, answer=False)),
-        partial(model.processor.collate, pad="left"),
-        plan,
-        num_workers=min(num_workers, len(todo)),
-        decode_deadline_s=decode_deadline_s,
-        ledger=failures,
-    ) as loader:
-        for indices, batch in zip(plan, loader, strict=True):
-            yield _answer(model, batch, indices, failures.reasons, generation)
+    questions = Questions(model.processor, grouped(samples, todo, batch_size))
+    with questions.loader(num_workers=num_workers, decode_deadline_s=decode_deadline_s) as loader:
+        for groups, batch in zip(questions.batches, loader, strict=True):
+            texts = dict(zip(batch.indices, _respond(model, batch, generation), strict=True))
+            asked = [index for group in groups for index in group.indices]
+            yield [_row(index, texts, questions.reasons) for index in sorted(asked)]
 
 
-_STAND_IN = Sample("stand-in", (Turn("user", "-"),))
-"""Takes the place of an item that failed, so that the others of its batch can be answered."""
+def _respond(model: VideoLM, batch: Batch, generation: Mapping[str, Any]) -> list[str]:
+    """Answers to a batch; none when nothing in it could be prepared."""
+    if not batch.indices:
+        return []
+    with torch.inference_mode():
+        return model.respond(batch.to(device_of(model)), **generation)
 
 
-class _Questions(PreparedDataset):
-    """The items, with the stand-in as last row."""
-
-    def replacement(self, index: int) -> int:
-        return len(self) - 1
-
-
-class _Failures(BadSampleLedger):
-    """Remembers why items failed and stops for none."""
-
-    def __init__(self) -> None:
-        super().__init__(policy="skip", max_bad_fraction=1.0)
-        self.reasons: dict[int, str] = {}
-
-    def bad(self, row: BadRow) -> None:
-        self.reasons[row.row] = row.reason
-        super().bad(row)
-
-
-def _answer(
-    model: VideoLM, batch: Batch, indices: Sequence[int], reasons: Mapping[int, str], options: Mapping[str, Any]
-) -> list[Row]:
-    """Rows of one batch; nothing is generated for one that failed altogether."""
-    if all(index in reasons for index in indices):
-        texts = [""] * len(indices)
-    else:
-        parameter = next(model.parameters(), None)
-        device = torch.device("cpu") if parameter is None else parameter.device
-        with torch.inference_mode():
-            texts = model.generate(batch.to(device), **options)
-    return [
-        {"index": index, "text": "" if index in reasons else text, "failed": reasons.get(index)}
-        for index, text in zip(indices, texts, strict=True)
-    ]
+def _row(index: int, texts: Mapping[int, str], reasons: Mapping[int, str]) -> Row:
+    return {"index": index, "text": texts.get(index, ""), "failed": None if index in texts else reasons[index]}
 
 
 def _card(

@@ -64,6 +64,14 @@ class Task(ABC):
     def score(self, sample: Sample, parsed: Parsed) -> dict[str, float]:
         """Named values, 0..1, the same names for every sample; of an answer that could not be read, too."""
 
+    def settle(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Items with the scores that one answer alone does not give, such as a judge's; on one process, at the end.
+
+        Raises:
+            RunStopped: they cannot be had now; answers are kept, and the same command goes on.
+        """
+        return items
+
     def describe(self) -> dict[str, Any]:
         """Options of the task that decide what is asked, for the card."""
         return {}

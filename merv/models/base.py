@@ -1,7 +1,7 @@
 """The contract every model family fulfils, so that one loop, every strategy and every task can serve it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -11,7 +11,8 @@ from draccus import ChoiceRegistry
 from torch import Tensor, nn
 
 from merv.data.sample import Batch, Example, Sample
-from merv.errors import ConfigError
+from merv.errors import ConfigError, SampleError
+from merv.models.answering import Media, answer_all, answer_in_pieces, samples_of
 from merv.models.stage import StageConfig, StageName
 from merv.registry import Registry
 
@@ -86,6 +87,19 @@ class Processor(ABC):
             SampleError: the row or its media cannot be used; the message says why.
         """
 
+    def prepare_all(self, samples: Sequence[Sample], *, answer: bool = True) -> list[Example | SampleError]:
+        """Prepare several samples; what makes one unusable stands in its place.
+
+        Families that can decode a clip once for all samples that show it do so.
+        """
+        return [self._tried(sample, answer) for sample in samples]
+
+    def _tried(self, sample: Sample, answer: bool) -> Example | SampleError:
+        try:
+            return self.prepare(sample, answer=answer)
+        except SampleError as error:
+            return error
+
     @abstractmethod
     def collate(self, examples: Sequence[Example], *, indices: Sequence[int] = (), pad: str = "right") -> Batch:
         """Join examples; `pad="left"` for generation."""
@@ -114,8 +128,52 @@ class VideoLM(nn.Module, ABC):
         """Loss of a batch.  The same operations run whatever mix of videos, images and text the batch holds."""
 
     @abstractmethod
-    def generate(self, batch: Batch, **options: Any) -> list[str]:
-        """Answers to left-padded prompts, one string a row."""
+    def respond(self, batch: Batch, **options: Any) -> list[str]:
+        """Answers to left-padded prompts, one string a row; `options` are those of transformers' generate."""
+
+    def stream(self, batch: Batch, **options: Any) -> Iterator[str]:
+        """The answer to a batch of one prompt, piece by piece; whole, where a family has no better way."""
+        yield self.respond(batch, **options)[0]
+
+    def generate(
+        self,
+        video: Media | Sequence[Media] = None,
+        prompt: str | Sequence[str] = "",
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        stream: bool = False,
+        batch_size: int = 8,
+        **options: Any,
+    ) -> Any:
+        """Answer prompts about videos, images or nothing.
+
+        Args:
+            video: a path (video, GIF, folder of frames, still image), or a list of them; None shows nothing.
+            prompt: a question, or a list: one for each video, or several about one video, which is decoded once.
+            start: second of the video to begin at.
+            end: second of the video to end at.
+            stream: give an iterator over pieces of the one answer instead.
+            batch_size: prompts answered at a time.
+            options: those of transformers' generate, such as max_new_tokens (default 256) or do_sample.
+
+        Returns:
+            The answer; a list of answers where `video` or `prompt` is a list; an iterator of text with `stream`.
+
+        Raises:
+            ConfigError: lists of different lengths, or several prompts to stream.
+            SampleError: a video cannot be used; the message says why.
+        """
+        samples = samples_of(video, prompt, start, end)
+        options = {"max_new_tokens": 256, "do_sample": False, **options}
+        several = not isinstance(prompt, str) or isinstance(video, list | tuple)
+        self.eval()
+        if not stream:
+            answers = answer_all(self, samples, batch_size=batch_size, **options)
+            return answers if several else answers[0]
+        if several:
+            raise ConfigError(f"stream gives one answer; found {len(samples)} prompts")
+        return answer_in_pieces(self, samples[0], **options)
 
     def enter(self, stage: StageName) -> None:
         """Hear which stage begins, once its parts are set to learn."""

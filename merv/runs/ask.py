@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from merv.data.sample import Sample, Turn
 from merv.errors import ConfigError, SampleError
+from merv.models.answering import answer_all, answer_in_pieces
 from merv.models.base import VideoLM
 from merv.runs.load import load
 from merv.video.media import MediaRef, Span
@@ -18,7 +17,7 @@ class AskConfig:
     """One question: `merv ask RUN VIDEO "What happens?"`, or about no video: `merv ask RUN "Why is the sky blue?"`."""
 
     model: Path
-    """Folder of a finished run, such as runs/<run_id>."""
+    """Folder of a finished run, such as runs/<run_id>, or a published model, such as merv-full."""
     video: Path | None = None
     """Video file, animated GIF or folder of frames; None asks about an image or about nothing."""
     image: Path | None = None
@@ -96,7 +95,7 @@ def _is_path(word: str) -> bool:
 
 
 def run(config: AskConfig, write: Callable[[str], object]) -> int:
-    """Load the model and hand its answer to `write`; gives the exit status.
+    """Load the model and hand its answer to `write`, piece by piece; gives the exit status.
 
     Raises:
         MervError: something the user can mend, in one line.
@@ -105,7 +104,10 @@ def run(config: AskConfig, write: Callable[[str], object]) -> int:
     for ref in sample.media:
         if not ref.path.exists():  # said before a large model is loaded
             raise SampleError(f"{ref.kind} `{ref.path}` does not exist; check the path")
-    write(answer(load(config.model), sample, max_new_tokens=config.max_new_tokens))
+    model = load(config.model)
+    for piece in answer_in_pieces(model, sample, max_new_tokens=config.max_new_tokens, do_sample=False):
+        write(piece)
+    write("\n")
     return 0
 
 
@@ -115,8 +117,4 @@ def answer(model: VideoLM, sample: Sample, *, max_new_tokens: int = 256) -> str:
     Raises:
         SampleError: the video or image cannot be used.
     """
-    batch = model.processor.collate([model.processor.prepare(sample, answer=False)], pad="left")
-    parameter = next(model.parameters(), None)
-    device = torch.device("cpu") if parameter is None else parameter.device
-    with torch.inference_mode():
-        return model.eval().generate(batch.to(device), max_new_tokens=max_new_tokens, do_sample=False)[0]
+    return answer_all(model.eval(), [sample], max_new_tokens=max_new_tokens, do_sample=False)[0]

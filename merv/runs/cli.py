@@ -54,7 +54,7 @@ def _ask(args: list[str]) -> int:
     from merv.runs.ask import AskConfig, named, run
 
     def action() -> int:
-        return run_main(lambda c: run(c, _write_line), AskConfig, named(args), prog="merv ask")
+        return run_main(lambda c: run(c, _write), AskConfig, named(args), prog="merv ask")
 
     return _in_one_line(action, "merv ask")
 
@@ -142,7 +142,11 @@ def _in_one_line(action: Callable[[], int], prog: str) -> int:
 
 
 def _write_line(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    _write(text + "\n")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
     sys.stdout.flush()
 
 

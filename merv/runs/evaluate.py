@@ -10,6 +10,7 @@ from merv.errors import ConfigError
 from merv.evaluation import report
 from merv.evaluation.runner import evaluate
 from merv.evaluation.task import TaskConfig
+from merv.models.published import CHECKPOINT, MODELS, find_run
 from merv.models.weights import FILE
 from merv.runs.folder import hash_of_file
 from merv.runs.load import load
@@ -23,7 +24,7 @@ class EvalConfig:
     """A model, a task, and how to ask."""
 
     model: Path
-    """Folder of a finished run, such as runs/<run_id>."""
+    """Folder of a finished run, such as runs/<run_id>, or a published model, such as merv-full."""
     task: TaskConfig = field(default_factory=lambda: TaskConfig.new("synthetic-mcq"))
     """What to ask; `merv list tasks`."""
     batch_size: int = 8
@@ -61,9 +62,10 @@ def run(config: EvalConfig) -> int:
         MervError: something the user can mend, in one line.
     """
     task = config.task.build()
-    out_dir = config.out_dir or config.model / "eval" / task.name
+    out_dir = config.out_dir or _beside(config.model) / "eval" / task.name
+    model = load(config.model)
     results = evaluate(
-        load(config.model),
+        model,
         task,
         batch_size=config.batch_size,
         out_dir=out_dir,
@@ -79,6 +81,19 @@ def run(config: EvalConfig) -> int:
     return 0
 
 
-def about_run(folder: Path) -> dict[str, Any]:
-    """Where the model comes from, with the hash of its weights: other weights are another model."""
-    return {"path": str(folder), "weights_sha256": hash_of_file(folder / FILE)}
+def _beside(path: Path) -> Path:
+    """Folder of a run; of a published model, which has none here, one below runs."""
+    return path if path.is_dir() else Path("runs") / path.name
+
+
+def about_run(path: Path) -> dict[str, Any]:
+    """Where the model comes from, with the hash of its weights: other weights are another model.
+
+    Raises:
+        ConfigError: a published model that cannot be had.
+    """
+    if str(path) in MODELS and not path.is_dir():
+        file = find_run(str(path)).checkpoint
+    else:
+        file = path / FILE if (path / FILE).is_file() else path / CHECKPOINT
+    return {"path": str(path), "weights_sha256": hash_of_file(file)}

@@ -82,6 +82,13 @@ def test_train_step_gives_one_table_for_all_strategies(load: Callable[[str], Mod
     ]
 
 
+def test_answers_are_timed_one_by_one_and_several_at_once(load: Callable[[str], ModuleType]) -> None:
+    alone, together = cells(load("generate").main(["--quick", "--batch_sizes", "1,3"]))
+
+    assert (alone["prompts at once"], together["prompts at once"]) == ("1", "3")
+    assert alone["against the first"] == "1.00x"
+
+
 def test_table_lines_up_and_names_the_machine(load: Callable[[str], ModuleType]) -> None:
     common = load("common")
 

@@ -196,7 +196,7 @@ def test_merge_keys_of_yaml_work(tmp_path):
         ("- 1", r"a\.yaml` holds a list; expected `key: value` lines"),
         ("model: {type: merv-bse}", r"a\.yaml: `model.type` is `merv-bse`; did you mean `merv-base`"),
         ("model: {finetune: {epochs: 0}}", r"a\.yaml: `model.finetune`: epochs is 0"),
-        ("model: merv-base", r"a\.yaml: `model` is `merv-base`, but it is a group"),
+        ("model: merv-bse", r"a\.yaml: `model` is `merv-bse`; did you mean `merv-base`"),
         ("run_id: null", r"a\.yaml: `run_id` is null; expected text"),
         ("\x00", r"a\.yaml`: .*not allowed"),
     ],

@@ -40,7 +40,7 @@ def refused(*args: str) -> str:
         (["--model.qqqq", "3"], "there is no option `--model.qqqq`; `model` has: model_id, align, full_align"),
         (["--seed.low", "3"], "there is no option `--seed.low`; `seed` is a single value"),
         (["--qqqq", "3"], "there is no option `--qqqq`; there are: run_id, model, dataset"),
-        (["--model", "merv-base"], "`model` is `merv-base`, but it is a group; choose with --model.type: hf-vlm"),
+        (["--model", "merv-bse"], "`model` is `merv-bse`; did you mean `merv-base`? registered: hf-vlm"),
         (["--model.finetune", "3"], "`model.finetune` is `3`, but it is a group; its options are --model.finetune.ep"),
         (["--model.finetune.epochs", "0"], "`model.finetune`: epochs is 0; it must be at least 1"),
         (["--model.num_frames", "[16,x]"], "`model.num_frames.1` is `x`; expected int"),

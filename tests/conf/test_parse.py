@@ -262,3 +262,10 @@ def test_a_config_that_keeps_its_plugins_loads_them_from_its_file(tmp_path, monk
 @settings(max_examples=50, deadline=None)
 def test_any_text_reaches_a_text_field_unchanged(text):
     assert run_config(f"--run_id={text}").run_id == text
+
+
+def test_a_registered_name_given_for_a_group_chooses_its_type():
+    short = parse(Run, ["--model", "hf-vlm"])
+
+    assert short == parse(Run, ["--model.type", "hf-vlm"])
+    assert type(short.model) is not type(Run().model)

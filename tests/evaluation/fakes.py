@@ -36,7 +36,7 @@ class RuleLM(VideoLM):
     def forward(self, batch):
         raise AssertionError("no loss is asked for here")
 
-    def generate(self, batch, **options):
+    def respond(self, batch, **options):
         assert not self.training
         prompts = [bytes(row[row != 0].tolist()).decode() for row in batch.input_ids]
         self.asked += prompts

@@ -233,7 +233,7 @@ def test_generation_continues_with_what_the_forward_pass_finds_most_likely(model
 
 
 def test_generate_gives_the_text_of_each_row_in_order(model, prompts):
-    answers = model.generate(collate(model, prompts, "left"), max_new_tokens=6)
+    answers = model.respond(collate(model, prompts, "left"), max_new_tokens=6)
 
     decoded = [model.llm.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in new_ids(model, prompts)]
     assert answers == decoded

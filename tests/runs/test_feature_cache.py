@@ -81,17 +81,18 @@ def backbone(name="tiny-frames", seed=0, **options):
 
 
 def test_the_key_of_an_encoder_says_what_its_features_depend_on():
-    same = encoder_key(backbone(), "none", torch.float32)
+    same = encoder_key(backbone(), "none", torch.float32, decoded=8)
 
-    assert same == encoder_key(backbone(), "none", torch.float32)
+    assert same == encoder_key(backbone(), "none", torch.float32, decoded=8)
     others = [
-        encoder_key(backbone(seed=1), "none", torch.float32),
-        encoder_key(backbone("tiny-coarse"), "none", torch.float32),
-        encoder_key(backbone(resize="crop"), "none", torch.float32),
-        encoder_key(backbone(), "means of (4, 2, 2)", torch.float32),
-        encoder_key(backbone(), "none", torch.bfloat16),
+        encoder_key(backbone(seed=1), "none", torch.float32, decoded=8),
+        encoder_key(backbone("tiny-coarse"), "none", torch.float32, decoded=8),
+        encoder_key(backbone(resize="crop"), "none", torch.float32, decoded=8),
+        encoder_key(backbone(), "means of (4, 2, 2)", torch.float32, decoded=8),
+        encoder_key(backbone(), "none", torch.bfloat16, decoded=8),
+        encoder_key(backbone(), "none", torch.float32, decoded=16),
     ]
-    assert len({same, *others}) == 6
+    assert len({same, *others}) == 7
 
 
 def test_the_key_of_a_clip_follows_its_file_and_its_span(tmp_path):

@@ -49,7 +49,7 @@ class ToyLM(VideoLM):
         logits = self.head(self.table(batch.input_ids[:, :-1][learned]))
         return Output(nn.functional.cross_entropy(logits, targets[learned], reduction="sum"), learned.sum())
 
-    def generate(self, batch: Batch, **options: Any) -> list[str]:
+    def respond(self, batch: Batch, **options: Any) -> list[str]:
         raise NotImplementedError
 
 

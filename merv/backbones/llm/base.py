@@ -3,6 +3,8 @@
 One class serves every causal LLM of transformers; what differs stands in its config.
 """
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -142,6 +144,25 @@ class LLM(nn.Module):
             eos_token_id=self.end_ids,
             **options,
         )
+
+    def stream(self, embeds: Tensor, attention_mask: Tensor, **options: Any) -> Iterator[str]:
+        """The same for one prompt, as text, piece by piece.  (1, L, D), (1, L) bool.
+
+        A thread generates; its error is raised here.
+        """
+        from transformers import TextIteratorStreamer
+
+        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=False, skip_special_tokens=True)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            done = pool.submit(self._generate_into, streamer, embeds, attention_mask, options)
+            yield from streamer
+            done.result()
+
+    def _generate_into(self, streamer: Any, embeds: Tensor, attention_mask: Tensor, options: dict[str, Any]) -> None:
+        try:
+            self.generate(embeds, attention_mask, streamer=streamer, **options)
+        finally:
+            streamer.end()  # whatever happened, the reader must not wait for ever
 
     def blocks(self) -> list[nn.Module]:
         """The decoder layers."""

@@ -25,7 +25,7 @@ from merv.backbones.llm.reference import REFERENCE_TEMPLATES
 from merv.backbones.llm.templates import TEMPLATES, TemplateName, special_tokens, template_for
 from merv.backbones.llm.tiny import WORDS, byte_level_tokenizer
 from merv.backbones.weights import PublishedWeights
-from merv.errors import ConfigError
+from merv.errors import ConfigError, MervError
 
 ROWS = 64
 """Embeddings that have to grow do so to a multiple of this."""
@@ -88,15 +88,15 @@ class HubLLMConfig(PublishedWeights, LLMConfig):
         """The line about files that are not on this disk; None when they are, or not wanted.  Fetches nothing."""
         if self.init == "random":
             return None
-        if self.path is None:
+        try:
+            if self.path is not None:
+                self.folder(weights=True)
+                return None
             cached = files.cached_folder(self.source)
             complete = cached is not None and files.first_lacking(cached, weights=True) is None
             return None if complete else missing(self.source, "", what=self.what, option=self.path_option)
-        try:
-            self.folder(weights=True)
-        except ConfigError as error:
+        except MervError as error:
             return str(error)
-        return None
 
     def fetch_tokenizer(self) -> None:
         """Bring config and tokenizer to this disk, for weights that come from elsewhere.

@@ -4,17 +4,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from merv.data.datasets import SyntheticConfig
 from merv.data.formats.synthetic import with_options
 from merv.data.sample import Sample, Turn
 from merv.errors import ConfigError
+from merv.evaluation.benchmark import Condition, under
 from merv.evaluation.parsing import parse_option
 from merv.evaluation.task import Parsed, Task, TaskConfig
-from merv.video.media import MediaRef, Span
-
-Condition = Literal["video", "no-video", "single-frame"]
+from merv.video.media import MediaRef
 
 
 class McqTask(Task):
@@ -108,30 +107,6 @@ def read(path: Path, media_root: Path) -> list[Sample]:
     if not isinstance(rows, list) or not rows:
         raise ConfigError(f"{path} holds no list of questions; expected [{{id, video, question, options, answer}}]")
     return [_sample(row, media_root, f"{path} row {number}") for number, row in enumerate(rows)]
-
-
-def under(sample: Sample, condition: Condition) -> Sample:
-    """The sample as a condition shows it.
-
-    Raises:
-        ConfigError: `single-frame` of a video whose duration is not known.
-    """
-    if condition == "video":
-        return sample
-    media = () if condition == "no-video" else tuple(_middle(sample, ref) for ref in sample.media)
-    return Sample(sample.id, sample.turns, media, sample.span, sample.meta)
-
-
-def _middle(sample: Sample, ref: MediaRef) -> MediaRef:
-    """The middle instant of a video: every frame read there is the same one."""
-    if ref.kind == "image":
-        return ref
-    duration = sample.meta.get("duration")
-    if duration is None:
-        raise ConfigError(
-            f"question `{sample.id}` has no duration; single-frame needs the seconds of each video in the list"
-        )
-    return MediaRef(ref.path, ref.kind, Span(duration / 2, duration / 2))
 
 
 def _sample(row: Any, media_root: Path, where: str) -> Sample:

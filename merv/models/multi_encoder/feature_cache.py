@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ class FeatureCache:
         from safetensors.torch import save_file
 
         path = self._path(self.encoders[number], clip)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             save_file({"features": features.detach().cpu().contiguous()}, partial)
@@ -85,16 +86,17 @@ class FeatureCache:
         return self.folder / encoder / clip[:2] / f"{clip}.safetensors"
 
 
-def encoder_key(backbone: VideoBackbone, reduction: str, dtype: torch.dtype) -> str:
+def encoder_key(backbone: VideoBackbone, reduction: str, dtype: torch.dtype, *, decoded: int) -> str:
     """Name of the folder for one encoder's features.
 
     Args:
         backbone: the encoder with its weights.
         reduction: how its projector reduces features, in a word.
         dtype: what it computes in.
+        decoded: frames the model decodes of a clip, which the encoder's are chosen from.
     """
     view, grid = backbone.transform.view, backbone.grid
-    seen = [view.name, backbone.transform.mean, backbone.transform.std, backbone.num_frames]
+    seen = [view.name, backbone.transform.mean, backbone.transform.std, backbone.num_frames, decoded]
     facts = [FORMAT, type(backbone).__qualname__, seen, vars(grid), reduction, str(dtype), weights_digest(backbone)]
     return f"{type(backbone).__name__.lower()}-{_digest(facts)[:24]}"
 

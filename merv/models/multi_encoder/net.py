@@ -6,7 +6,7 @@ order, and the same modules run once each whatever mix of videos, images and tex
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +104,8 @@ class MultiEncoderLM(VideoLM):
                 "feature_cache keeps features of frozen encoders, but this stage trains them; leave it out"
             )
         pairs: Any = zip(self.video_backbones, self.projectors, strict=True)
-        keys = tuple(encoder_key(backbone, projector.reduction, dtype) for backbone, projector in pairs)
+        frames = self.max_frames
+        keys = tuple(encoder_key(encoder, p.reduction, dtype, decoded=frames) for encoder, p in pairs)
         self.cache = self.processor.cache = FeatureCache(folder.resolve(), keys)
 
     def unpublished_parts(self) -> set[str]:
@@ -157,17 +158,24 @@ class MultiEncoderLM(VideoLM):
         return Output(loss_sum, batch.targets.new_full((), len(batch.targets)))
 
     @torch.inference_mode()
-    def generate(self, batch: Batch, **options: Any) -> list[str]:
+    def respond(self, batch: Batch, **options: Any) -> list[str]:
         """Answers to left-padded prompts; `options` are those of transformers' generate."""
         spliced = self.splice(batch, pad="left")
         ids = self.llm.generate(spliced.embeds, spliced.attention_mask, **options)
         return [text.strip() for text in self.llm.tokenizer.batch_decode(ids, skip_special_tokens=True)]
 
+    def stream(self, batch: Batch, **options: Any) -> Iterator[str]:
+        """The answer to a batch of one prompt, word by word."""
+        with torch.inference_mode():
+            spliced = self.splice(batch, pad="left")
+        return self.llm.stream(spliced.embeds, spliced.attention_mask, **options)
+
     def splice(self, batch: Batch, pad: Any = "right") -> Spliced:
         """Text embeddings with the visual tokens in their place."""
+        visual = self.encode(batch)
         return insert_visual(
             self.llm.embed(batch.input_ids),
-            self.encode(batch),
+            visual if batch.shows is None else visual[batch.shows],
             batch.visual_rows,
             labels=batch.labels,
             attention_mask=batch.attention_mask,

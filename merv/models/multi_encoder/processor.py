@@ -1,7 +1,7 @@
 """Sample to example to batch for the multi-encoder family: one decode, uint8 views, token ids."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -39,6 +39,26 @@ class MultiEncoderProcessor(Processor):
         Raises:
             SampleError: more than one medium, an unreadable one, turns out of order, or no answer left after the cut.
         """
+        ids, labels = self._text(sample, answer)  # first: it costs nothing to refuse
+        return self._joined(sample, ids, labels, self._shown(sample))
+
+    def prepare_all(self, samples: Sequence[Sample], *, answer: bool = True) -> list[Example | SampleError]:
+        """Prepare several samples, decoding each clip once; samples that show it share its tensors."""
+        shown: dict[tuple[MediaRef, ...], _Shown | SampleError] = {}
+        prepared: list[Example | SampleError] = []
+        for sample in samples:
+            try:
+                ids, labels = self._text(sample, answer)
+                if sample.media not in shown:
+                    shown[sample.media] = self._shown_or_error(sample)
+                found = shown[sample.media]
+                prepared.append(found if isinstance(found, SampleError) else self._joined(sample, ids, labels, found))
+            except SampleError as error:
+                prepared.append(error)
+        return prepared
+
+    def _text(self, sample: Sample, answer: bool) -> tuple[Tensor, Tensor]:
+        """Token ids and labels, cut to the room there is."""
         if answer and self.caption_only:
             encoded = self.template.encode_caption(sample.turns, self.tokenizer)
         else:
@@ -49,18 +69,30 @@ class MultiEncoderProcessor(Processor):
         labels = torch.tensor(encoded.labels[: self.max_text_tokens])
         if answer and not bool((labels[1:] != IGNORE_INDEX).any()):
             raise SampleError(f"no answer within the first {self.max_text_tokens} tokens; raise llm_max_length")
+        return ids, labels
+
+    @staticmethod
+    def _joined(sample: Sample, ids: Tensor, labels: Tensor, shown: "_Shown") -> Example:
+        return Example(ids, labels, shown.frames, sample.id, shown.features, shown.clip_key)
+
+    def _shown_or_error(self, sample: Sample) -> "_Shown | SampleError":
+        try:
+            return self._shown(sample)
+        except SampleError as error:
+            return error
+
+    def _shown(self, sample: Sample) -> "_Shown":
+        """Frames of a sample's clip, or what the cache knows of them."""
         if len(sample.media) > 1:
             raise SampleError(f"{len(sample.media)} media in one row; this model takes one video or image")
         if not sample.media:
-            return Example(ids, labels, sample_id=sample.id)
+            return _Shown()
         [ref] = sample.media
         if self.cache is None or not ref.path.exists():  # a missing file is the decoder's to report
-            return Example(ids, labels, self._frames(ref), sample.id)
+            return _Shown(self._frames(ref))
         clip = self.cache.clip(ref)
         features = self.cache.read(clip)
-        if features is None:
-            return Example(ids, labels, self._frames(ref), sample.id, clip_key=clip)
-        return Example(ids, labels, sample_id=sample.id, features=features)
+        return _Shown(self._frames(ref), clip_key=clip) if features is None else _Shown(features=features)
 
     def _frames(self, ref: MediaRef) -> dict[str, Tensor]:
         from merv.video.decode import read_clip
@@ -69,12 +101,13 @@ class MultiEncoderProcessor(Processor):
         return {view.name: view.apply(frames).contiguous() for view in self.views}
 
     def collate(self, examples: Sequence[Example], *, indices: Sequence[int] = (), pad: str = "right") -> Batch:
-        """Pad the texts and join the frames."""
+        """Pad the texts and join the frames; examples that share their frames share one clip."""
         width = max(len(example.input_ids) for example in examples)
         pad_id = self.tokenizer.pad_token_id
         visual = [row for row, example in enumerate(examples) if example.has_visual]
-        shown = [examples[row] for row in visual if examples[row].frames]
-        known = [examples[row] for row in visual if not examples[row].frames]
+        clips, shows = _distinct([examples[row] for row in visual])
+        shown = [clip for clip in clips if clip.frames]
+        known = [clip for clip in clips if not clip.frames]
         first = self.views[0].name
         return Batch(
             input_ids=torch.stack([_padded(e.input_ids, width, pad_id, pad) for e in examples]),
@@ -83,13 +116,38 @@ class MultiEncoderProcessor(Processor):
                 [_padded(torch.ones_like(e.input_ids), width, 0, pad) for e in examples]
             ).bool(),
             visual_rows=torch.tensor(visual, dtype=torch.int64),
-            num_frames=tuple(len(examples[row].frames.get(first, ())) for row in visual),
-            frames={view.name: torch.cat([e.frames[view.name] for e in shown]) for view in self.views if shown},
+            num_frames=tuple(len(clip.frames.get(first, ())) for clip in clips),
+            frames={view.name: torch.cat([c.frames[view.name] for c in shown]) for view in self.views if shown},
             sample_ids=tuple(example.sample_id for example in examples),
             indices=tuple(indices),
-            features={n: torch.stack([e.features[n] for e in known]) for n in (known[0].features if known else ())},
-            clip_keys=tuple(example.clip_key for example in shown),
+            features={n: torch.stack([c.features[n] for c in known]) for n in (known[0].features if known else ())},
+            clip_keys=tuple(clip.clip_key for clip in shown),
+            shows=torch.tensor(shows) if len(clips) < len(visual) else None,
         )
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What a sample shows."""
+
+    frames: Mapping[str, Tensor] = field(default_factory=dict)
+    features: Mapping[int, Tensor] = field(default_factory=dict)
+    clip_key: str = ""
+
+
+def _distinct(examples: Sequence[Example]) -> tuple[list[Example], list[int]]:
+    """An example of each distinct clip, and which of them each example shows."""
+    places: dict[int, int] = {}
+    clips: list[Example] = []
+    shows = []
+    for example in examples:
+        tensors: Mapping[Any, Tensor] = example.frames or example.features
+        key = id(next(iter(tensors.values())))
+        if key not in places:
+            places[key] = len(clips)
+            clips.append(example)
+        shows.append(places[key])
+    return clips, shows
 
 
 def _padded(values: Tensor, width: int, fill: int, side: str) -> Tensor:
