@@ -21,12 +21,12 @@ def load(path: str, **options: Any) -> VideoLM:
     return load_run(path, **options)
 
 
-def available(kind: str = "models") -> list[str]:
-    """Registered names of a kind: models, video-backbones, llm-backbones, projectors, fusions, datasets, tasks, ...
+def available(kind: str = "models") -> dict[str, str]:
+    """Registered names of a kind and what each is: models, video-backbones, llm-backbones, projectors, tasks, ...
 
     Raises:
         ConfigError: there is no such kind; the message lists them.
     """
-    from merv.runs.listing import family_of
+    from merv.runs.listing import descriptions
 
-    return family_of(kind).available()
+    return descriptions(kind)

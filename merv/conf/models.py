@@ -47,20 +47,32 @@ MERV_BASE = MultiEncoderConfig.preset(
     finetune=FINETUNE,
     full_finetune=FINETUNE,
 )
-"""MERV (frozen): 16 time steps of 64 tokens from each of four encoders."""
+MERV_BASE.__doc__ = "MERV (frozen): LanguageBind, DINOv2, ViViT and SigLIP, 16 time steps of 64 tokens each."
 
 FULL_ALIGN = replace(ALIGN, learning_rate=1e-4, train_strategy="fsdp-full-shard")
 """Align stage of MERV (full): a tenth of the rate, all shards."""
 
-MERV_BASE.preset("merv-full", align=FULL_ALIGN, full_align=FULL_ALIGN)
+MERV_BASE.preset(
+    "merv-full", align=FULL_ALIGN, full_align=FULL_ALIGN
+).__doc__ = "MERV (full): as merv-base, aligned before it is fine-tuned."
 
-MERV_BASE.preset("languagebind-single", video_backbone_ids=["languagebind-video-noclass"], num_frames=[16])
-MERV_BASE.preset("dinov2-single", video_backbone_ids=["dinov2-video-all-tokens"], num_frames=[16])
-MERV_BASE.preset("vivit-single", video_backbone_ids=["vivit-google-b-all-no-cls-16frames"], num_frames=[32])
-MERV_BASE.preset("siglip-single", video_backbone_ids=["siglip-vit-b16-224px-all-no-cls"], num_frames=[16])
-MERV_BASE.preset("hiera-single", video_backbone_ids=["hiera-base-plus-video"], num_frames=[32])
+SINGLE = {
+    "languagebind": ("languagebind-video-noclass", 16),
+    "dinov2": ("dinov2-video-all-tokens", 16),
+    "vivit": ("vivit-google-b-all-no-cls-16frames", 32),
+    "siglip": ("siglip-vit-b16-224px-all-no-cls", 16),
+    "hiera": ("hiera-base-plus-video", 32),
+}
+"""Models with one of the encoders, and the frames it sees."""
 
-MERV_BASE.preset("reproduction-llava-v15+13b", llm_backbone_id="vicuna-v15-13b")
+for _family, (_encoder, _frames) in SINGLE.items():
+    MERV_BASE.preset(
+        f"{_family}-single", video_backbone_ids=[_encoder], num_frames=[_frames]
+    ).__doc__ = f"As merv-base, with {_encoder} alone."
+
+MERV_BASE.preset(
+    "reproduction-llava-v15+13b", llm_backbone_id="vicuna-v15-13b"
+).__doc__ = "As merv-base, with the LLM of LLaVA-v1.5-13B."
 
 TINY_STAGE = StageConfig(
     global_batch_size=32,
@@ -86,4 +98,4 @@ MultiEncoderConfig.preset(
     finetune=TINY_STAGE,
     full_finetune=TINY_STAGE,
     enable_gradient_checkpointing=False,
-)
+).__doc__ = "Three tiny encoders and a tiny LLM with random weights: the demo, the tests and CI."

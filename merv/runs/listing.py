@@ -50,6 +50,21 @@ def listing(kind: str) -> str:
     return table(family)
 
 
+def descriptions(kind: str) -> dict[str, str]:
+    """Names of a kind and the first line about each; models include those `merv.load` fetches by name.
+
+    Raises:
+        ConfigError: there is no such kind; the message lists near ones.
+    """
+    family = family_of(kind)
+    found = {name: first_line(family.get(name)) for name in family.available()}
+    if kind == "models":
+        from merv.models.published import MODELS
+
+        found |= {name: f"published: {what}" for name, what in MODELS.items() if name not in found}
+    return found
+
+
 def family_of(kind: str) -> type[Registry]:
     """The registry of one kind.
 

@@ -73,9 +73,9 @@ def _load_published(run: published.PublishedRun, options: dict[str, Any]) -> Vid
     config = _with(config, options)
     if len(config.video_backbone_ids) == 1:
         config = published.with_single_length(config, run.config)
-    config.llm_config().fetch_tokenizer()
-    model = config.build(without=("projectors", "fusion", "llm"))
-    published.load_checkpoint(model, run.checkpoint)
+    states = published.read_states(run.checkpoint)  # an align stage leaves none of the LLM
+    model = config.build(without={"projectors", "fusion", *states})
+    published.lay_states(model, states, run.checkpoint)
     return model
 
 

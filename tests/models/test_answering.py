@@ -3,7 +3,7 @@ import torch
 from torch.testing import assert_close
 
 import merv.video.decode
-from merv.errors import ConfigError, SampleError
+from merv.errors import ConfigError, RunStopped, SampleError
 from merv.models.answering import media_ref, samples_of
 from merv.video.media import MediaRef, Span
 
@@ -127,3 +127,11 @@ def test_bad_questions_are_refused_in_one_line(model, clips, tmp_path):
         samples_of(clips[:2], ["a", "b", "c"], None, None)
     with pytest.raises(ConfigError, match="stream gives one answer; found 2 prompts"):
         model.generate(clips[0], ["a", "b"], stream=True)
+
+
+def test_logits_that_are_no_numbers_end_in_one_line(clips):
+    model = tiny_model()
+    model.llm.model.lm_head.weight.data.fill_(float("nan"))
+
+    with pytest.raises(RunStopped, match="logits are NaN: its weights are damaged"):
+        model.generate(clips[0], "What?", **SHORT)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from merv.backbones.llm.attention import causal_without_mask
 from merv.backbones.llm.prompts import Template
-from merv.errors import ConfigError
+from merv.errors import ConfigError, RunStopped
 from merv.registry import Registry
 
 
@@ -136,12 +136,15 @@ class LLM(nn.Module):
     @torch.inference_mode()
     def generate(self, embeds: Tensor, attention_mask: Tensor, **options: Any) -> Tensor:
         """New token ids of left-padded prompts.  (B, L, D), (B, L) bool -> (B, <= max_new_tokens)."""
+        from transformers import LogitsProcessorList
+
         options = {"max_new_tokens": 32, "do_sample": False, **options}
         return self.model.generate(
             inputs_embeds=embeds,
             attention_mask=attention_mask.long(),
             pad_token_id=self.tokenizer.pad_token_id,
             eos_token_id=self.end_ids,
+            logits_processor=LogitsProcessorList([_refuse_nan]),
             **options,
         )
 
@@ -167,6 +170,17 @@ class LLM(nn.Module):
     def blocks(self) -> list[nn.Module]:
         """The decoder layers."""
         return list(self.model.get_decoder().layers)
+
+
+def _refuse_nan(_: Tensor, scores: Tensor) -> Tensor:
+    """Pass scores on, unless they are NaN: greedy decoding would make words of them.
+
+    Raises:
+        RunStopped: they are.
+    """
+    if bool(scores.isnan().any()):
+        raise RunStopped("the model's logits are NaN: its weights are damaged, or overflow in their type; try float32")
+    return scores
 
 
 def _tie_again(llm: LLM, _: Any) -> None:

@@ -1,0 +1,89 @@
+"""Compare two evaluations of one task: `merv compare runs/a runs/b --task nextqa-mc`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from merv.errors import ConfigError
+from merv.evaluation.answers import PREDICTIONS, write_json
+from merv.evaluation.compare import as_json, compare, table
+from merv.evaluation.runner import CARD
+
+NAMES = ("a", "b")
+
+
+@dataclass
+class CompareConfig:
+    """Two evaluations: `merv compare A B`, each a run's folder or the folder of one evaluation in it."""
+
+    a: Path
+    """What B is compared with: runs/<run_id>, or runs/<run_id>/eval/<task>."""
+    b: Path
+    """What may be better: a positive difference speaks for B."""
+    task: str = ""
+    """Which evaluation of the runs; may be empty when each holds one."""
+    out: Path | None = None
+    """JSON file for the differences; None writes the table only."""
+
+    def folders(self) -> tuple[Path, Path]:
+        """The folders of the two evaluations.
+
+        Raises:
+            ConfigError: there is none, or there are several to choose from.
+        """
+        return find_evaluation(self.a, self.task), find_evaluation(self.b, self.task)
+
+
+def find_evaluation(path: Path, task: str = "") -> Path:
+    """The folder of an evaluation: the path itself, or the one below a run's `eval`.
+
+    Raises:
+        ConfigError: there is none, or there are several to choose from.
+    """
+    if (path / CARD).is_file() or (path / PREDICTIONS).is_file():
+        return path
+    if not path.is_dir():
+        raise ConfigError(f"there is no folder {path}; name a run, such as runs/<run_id>, or its eval/<task>")
+    found = {card.parent.name: card.parent for card in sorted(path.glob(f"eval/*/{CARD}"))}
+    if not found:
+        raise ConfigError(f"{path} holds no finished evaluation; run `merv eval --model {path}` first")
+    if task not in found and (task or len(found) > 1):
+        asked = f"`{task}`" if task else "which task"
+        raise ConfigError(f"{path}: {asked} is not among its evaluations; give --task {'|'.join(found)}")
+    return found[task] if task else next(iter(found.values()))
+
+
+def named(args: Sequence[str]) -> list[str]:
+    """The words of a command line with A and B, which may stand without their names, as options.
+
+    Raises:
+        ConfigError: more words than there is room for.
+    """
+    options, words, rest = [], [], list(args)
+    while rest:
+        word = rest.pop(0)
+        if word != "-h" and not word.startswith("--"):
+            words.append(word)
+            continue
+        options.append(word)
+        if word not in ("-h", "--help") and "=" not in word and rest and not rest[0].startswith("--"):
+            options.append(rest.pop(0))
+    given = {option.partition("=")[0] for option in options}
+    free = [name for name in NAMES if f"--{name}" not in given]
+    if len(words) > len(free):
+        raise ConfigError(f"`{words[len(free)]}` is one word too many; there are two: merv compare A B")
+    return [f"--{name}={word}" for name, word in zip(free, words, strict=False)] + options
+
+
+def run(config: CompareConfig, write: Callable[[str], object]) -> int:
+    """Compare, hand the table to `write`, and keep the numbers in `out`; gives the exit status.
+
+    Raises:
+        MervError: something the user can mend, in one line.
+    """
+    comparison = compare(*config.folders())
+    write(table(comparison) + "\n")
+    if config.out is not None:
+        config.out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(config.out, as_json(comparison))
+    return 0
