@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from merv.errors import ConfigError
+from merv.runtime import quiet
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ def fetch_optional(source: HubSource, names: Sequence[str]) -> None:
         return
     for name in wanted:
         try:
-            with quiet_hub():
+            with quiet("huggingface_hub"):
                 hf_hub_download(source.repo, name)
         except (EntryNotFoundError, HTTPError, OSError) as error:
             logger.info("%s has no %s: %s", source.repo, name, type(error).__name__)
@@ -186,7 +187,7 @@ def refusals_told(repo: str, fail: Callable[..., str]) -> Iterator[None]:
     )
 
     try:
-        with quiet_hub():
+        with quiet("huggingface_hub"):
             yield
     except GatedRepoError as error:
         raise ConfigError(fail("access is refused", gated=True)) from error
@@ -238,15 +239,3 @@ def hub_is_reachable() -> bool:
     except OSError:
         return False
     return True
-
-
-@contextmanager
-def quiet_hub() -> Iterator[None]:
-    """Leave the telling to our own line: the hub's client logs every retry."""
-    logger = logging.getLogger("huggingface_hub")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

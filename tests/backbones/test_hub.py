@@ -12,10 +12,10 @@ from merv.backbones.hub import (
     find_file,
     find_optional,
     hub_is_reachable,
-    quiet_hub,
 )
 from merv.backbones.llm.files import hub_folder
 from merv.errors import ConfigError
+from merv.runtime import quiet
 
 from .hub_server import point_client_at, running_hub
 
@@ -294,7 +294,7 @@ def test_the_client_is_quiet_only_while_it_is_asked():
     logger = logging.getLogger("huggingface_hub")
     before = logger.level
 
-    with quiet_hub():
+    with quiet("huggingface_hub"):
         assert logger.level == logging.ERROR
 
     assert logger.level == before

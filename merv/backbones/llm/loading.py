@@ -1,10 +1,7 @@
 """A published language model from its folder: config, tokenizer, and the weights, compared key by key."""
 
 import json
-import logging
 import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ from torch import nn
 from merv.backbones.llm.files import WEIGHTS, shards_of
 from merv.backbones.weights import read_tensors
 from merv.errors import CheckpointError, ConfigError
+from merv.runtime import quiet
 
 
 def read_config(folder: Path, what: str) -> Any:
@@ -84,7 +82,7 @@ def load_model(folder: Path, *, dtype: str, attention: str, what: str) -> Any:
 
     config = read_config(folder, what)
     try:
-        with _quiet_transformers():
+        with quiet("transformers"):
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 str(folder),
                 config=config,
@@ -172,18 +170,6 @@ def check_attention(attention: str, what: str) -> None:
             f"{what}: attention is flash_attention_2, which needs the package flash-attn and a CUDA "
             "device; leave it at sdpa"
         )
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Leave the telling to our own lines: transformers logs a table of keys that differ."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _first_line(error: Exception) -> str:
