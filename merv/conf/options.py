@@ -42,6 +42,22 @@ def read_options(args: Sequence[str]) -> list[Option]:
     return options
 
 
+def words_apart(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Words that stand alone, and options with their values, for commands whose every option has a value."""
+    words: list[str] = []
+    options: list[str] = []
+    rest = list(args)
+    while rest:
+        word = rest.pop(0)
+        if word != "-h" and not word.startswith("--"):
+            words.append(word)
+            continue
+        options.append(word)
+        if word not in ("-h", "--help") and "=" not in word and rest and not rest[0].startswith("--"):
+            options.append(rest.pop(0))
+    return words, options
+
+
 def _stray(word: str, before: Sequence[Option]) -> str:
     if not before or before[-1].text is None:
         return f"`{word}` is not an option; options look like --seed 7"

@@ -128,9 +128,21 @@ def load_checkpoint(model: VideoLM, path: Path) -> list[str]:
     Raises:
         CheckpointError: the file is refused, or of another model.
     """
-    states = read_states(path)
+    return lay_states(model, read_states(path), path)
+
+
+def lay_states(model: VideoLM, states: Mapping[str, dict[str, Tensor]], path: Path) -> list[str]:
+    """Give a model the states of its parts, as `read_states` found them in `path`; gives the parts that got theirs.
+
+    Raises:
+        CheckpointError: they are of another model.
+    """
+    parts = model.parts()
+    for name in ("projectors", "fusion"):  # they are nowhere else
+        if name not in states and any(True for _ in parts[name].parameters()):
+            raise CheckpointError(f"{path} is of another model: it holds no `{name}`, and this model's has weights")
     for name, state in states.items():
-        _lay_part(model.parts()[name], state, name, path)
+        _lay_part(parts[name], state, name, path)
     return list(states)
 
 
@@ -155,7 +167,7 @@ def read_states(path: Path) -> dict[str, dict[str, Tensor]]:
 
 def _lay_part(module: nn.Module, state: dict[str, Tensor], name: str, path: Path) -> None:
     own = module.state_dict()
-    if name == "llm":  # the fusion's own hooks know older layouts of its weights
+    if name != "fusion":  # its own hooks know older layouts of its weights
         for key, there, here in differences(own, state):
             raise CheckpointError(f"{path} is of another model: `{name}.{key}` is {there} there, {here} here")
     cast = {key: t.to(own[key].dtype) if key in own else t for key, t in state.items()}

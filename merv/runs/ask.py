@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from merv.conf.options import words_apart
 from merv.data.sample import Sample, Turn
 from merv.errors import ConfigError, SampleError
 from merv.models.answering import answer_all, answer_in_pieces
@@ -61,7 +62,7 @@ def named(args: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: more words than there is room for.
     """
-    words, options = _apart(args)
+    words, options = words_apart(args)
     given = {option.partition("=")[0] for option in options if option.startswith("--")}
     free = [name for name in ("model", "video", "question") if f"--{name}" not in given]
     if "--image" in given:
@@ -71,22 +72,6 @@ def named(args: Sequence[str]) -> list[str]:
     if free[-2:] == ["video", "question"] and len(words) == len(free) - 1 and not _is_path(words[-1]):
         free.remove("video")  # a question about nothing
     return [f"--{name}={word}" for name, word in zip(free, words, strict=False)] + options
-
-
-def _apart(args: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Words that stand alone, and options with their values; every option of `AskConfig` has one."""
-    words: list[str] = []
-    options: list[str] = []
-    rest = list(args)
-    while rest:
-        word = rest.pop(0)
-        if word != "-h" and not word.startswith("--"):
-            words.append(word)
-            continue
-        options.append(word)
-        if word not in ("-h", "--help") and "=" not in word and rest and not rest[0].startswith("--"):
-            options.append(rest.pop(0))
-    return words, options
 
 
 def _is_path(word: str) -> bool:

@@ -28,8 +28,14 @@ logger = logging.getLogger(__name__)
 STARTS_FROM = {"align": (), "full-align": (), "finetune": ("full-align", "align")}
 STARTS_FROM["full-finetune"] = ("finetune", *STARTS_FROM["finetune"])
 """Stages a stage looks for among earlier runs of the same model."""
-MAY_CHANGE = ("enable_gradient_checkpointing", "enable_mixed_precision_training", "reduce_in_full_precision")
-MAY_CHANGE += ("compile_blocks", "llm_path", "video_backbone_paths")
+MAY_CHANGE = (
+    "enable_gradient_checkpointing",
+    "enable_mixed_precision_training",
+    "reduce_in_full_precision",
+    "compile_blocks",
+    "llm_path",
+    "video_backbone_paths",
+)
 """Fields of a model that a resumed run may have otherwise: how it computes, and where its weights lie."""
 
 
@@ -59,7 +65,7 @@ def find_parent(config: PretrainConfig, model: VideoLM) -> tuple[list[str], list
         remedy = f"it was taken for its model_id `{config.model.model_id}`; give this model another --model.model_id"
         raise CheckpointError(f"{error}; {remedy}, or name --pretrained_checkpoint") from error
     logger.info("starting from %s (%s)", path, ", ".join(parts))
-    return [str(path.parents[1] if path.suffix == ".pt" else path.parent)], parts
+    return [str(path.parent.parent if path.match(str(CHECKPOINT)) else path.parent)], parts
 
 
 def _weights_of(path: Path) -> Path:

@@ -128,6 +128,28 @@ def test_a_checkpoint_of_another_size_names_the_first_difference(tmp_path):
         load_checkpoint(wide, path)
 
 
+def test_a_projector_of_another_size_names_the_first_difference(tmp_path):
+    path = tmp_path / "a.pt"
+    save_checkpoint(tiny_model(), path)
+
+    narrow = tiny_model(llm_options={"hidden_size": 64})
+    with pytest.raises(
+        CheckpointError, match=r"another model: `projectors\.0\..*weight` is \(128, 96\) there, \(64, 96\) here$"
+    ):
+        load_checkpoint(narrow, path)
+
+
+def test_a_checkpoint_without_the_weights_of_the_fusion_is_refused(tmp_path):
+    path = tmp_path / "a.pt"
+    save_checkpoint(tiny_model(), path)
+    found = torch.load(path, weights_only=True)
+    del found["model"]["feature_fusion"]
+    torch.save(found, path)
+
+    with pytest.raises(CheckpointError, match=r"another model: it holds no `fusion`, and this model's has weights"):
+        load_checkpoint(tiny_model(), path)
+
+
 def test_a_checkpoint_with_code_in_it_is_refused(tmp_path):
     torch.save({"model": {"projectors": nn.Linear(1, 1)}}, tmp_path / "a.pt")
 

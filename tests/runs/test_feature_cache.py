@@ -8,9 +8,10 @@ from helpers import course, run_words, train
 from safetensors.torch import load_file
 
 import merv.video.decode
+from merv.backbones.video.base import VideoBackboneConfig
 from merv.errors import ConfigError
 from merv.models.multi_encoder.config import MultiEncoderConfig
-from merv.models.multi_encoder.feature_cache import FeatureCache, encoder_key
+from merv.models.multi_encoder.feature_cache import FeatureCache, encoder_key, weights_digest
 from merv.video.media import MediaRef, Span
 
 EPOCHS = ("--model.finetune.epochs", "2", "--model.finetune.max_steps", "null")
@@ -75,24 +76,48 @@ def test_a_stage_that_trains_encoders_refuses_a_cache(mixed_data, tmp_path):
         train(command)
 
 
-def backbone(name="tiny-frames", seed=0, **options):
-    config = MultiEncoderConfig(video_backbone_ids=[name], backbone_options={name: options}, visual_feature_length=512)
-    return config.build(seed=seed).video_backbones[0]
+def key(name="tiny-frames", seed=0, reduction="none", dtype=torch.float32, decoded=8, **options):
+    config = VideoBackboneConfig.new(name, **options)
+    torch.manual_seed(seed)
+    return encoder_key(config.build(), config, reduction=reduction, dtype=dtype, decoded=decoded)
 
 
 def test_the_key_of_an_encoder_says_what_its_features_depend_on():
-    same = encoder_key(backbone(), "none", torch.float32, decoded=8)
+    same = key()
 
-    assert same == encoder_key(backbone(), "none", torch.float32, decoded=8)
+    assert same == key()
     others = [
-        encoder_key(backbone(seed=1), "none", torch.float32, decoded=8),
-        encoder_key(backbone("tiny-coarse"), "none", torch.float32, decoded=8),
-        encoder_key(backbone(resize="crop"), "none", torch.float32, decoded=8),
-        encoder_key(backbone(), "means of (4, 2, 2)", torch.float32, decoded=8),
-        encoder_key(backbone(), "none", torch.bfloat16, decoded=8),
-        encoder_key(backbone(), "none", torch.float32, decoded=16),
+        key(seed=1),
+        key("tiny-coarse"),
+        key(resize="crop"),
+        key(reduction="means of (4, 2, 2)"),
+        key(dtype=torch.bfloat16),
+        key(decoded=16),
+        key(num_heads=2),
     ]
-    assert len({same, *others}) == 7
+    assert len({same, *others}) == 8
+
+
+def test_where_the_weights_are_does_not_change_the_key(tmp_path):
+    tower = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    small = {"init": "random", "tower": {**tower, "image_size": 28}}
+
+    keys = [key("languagebind-video-classemb", **small), key("languagebind-video-averagetoken", **small)]
+
+    assert key("languagebind-video-classemb", path=str(tmp_path), **small) == keys[0]
+    assert keys[0] != keys[1]  # the same weights and the same shape
+
+
+def test_an_encoder_that_sees_other_frames_of_a_clip_shares_no_features(tmp_path):
+    sizes = {"visual_feature_length": 256, "llm_max_length": 512}
+    alone = MultiEncoderConfig(video_backbone_ids=["tiny-frames"], num_frames=[4], **sizes).build()
+    beside = MultiEncoderConfig(video_backbone_ids=["tiny-frames", "tiny-motion"], num_frames=[4, 8], **sizes).build()
+
+    for model in (alone, beside):
+        model.requires_grad_(False).use_feature_cache(tmp_path, torch.float32)
+
+    assert weights_digest(alone.video_backbones[0]) == weights_digest(beside.video_backbones[0])
+    assert alone.cache.encoders[0] != beside.cache.encoders[0]  # 4 frames of 4 are not every other one of 8
 
 
 def test_the_key_of_a_clip_follows_its_file_and_its_span(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from backbones.llm_folder import save_llm
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
@@ -141,3 +142,21 @@ def test_greedy_answers_are_the_recorded_ones(case, folders, tmp_path, monkeypat
     prompt = batch.input_ids.shape[1]
     assert batch.input_ids[0].tolist() == tensors["out.gen_ids"][0, :prompt].tolist()
     assert ids[0].tolist() == tensors["out.gen_ids"][0, prompt:].tolist()
+
+
+def test_a_run_of_the_align_stage_gets_the_llm_its_publisher_gives(folders, tmp_path):
+    run, llm = shutil.copytree(SHARED / "c_merv_lq_run", tmp_path / "align"), tmp_path / "llm"
+    file = run / "checkpoints" / "latest-checkpoint.pt"
+    found = torch.load(file, weights_only=True)
+    del found["model"]["llm_backbone"]
+    torch.save(found, file)
+    base = save_llm(llm, hidden_size=64)
+    paths = {NAMES[name]: folders / name for name in facts_of("lq")["encoders"]}
+
+    model = merv.load(run, device="cpu", llm_path=llm, video_backbone_paths=paths)
+
+    own = model.llm.model.get_decoder().layers[0].self_attn.q_proj.weight
+    assert_close(own, base.model.layers[0].self_attn.q_proj.weight, atol=0, rtol=0)
+    assert_close(
+        model.projectors.state_dict(), {k: t.float() for k, t in found["model"]["projectors"].items()}, atol=0, rtol=0
+    )

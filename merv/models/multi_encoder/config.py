@@ -142,8 +142,15 @@ class MultiEncoderConfig(ModelConfig):
         return [line for line in lines if line is not None]
 
     def build(self, *, seed: int = 0, without: Collection[str] = ()) -> MultiEncoderLM:
-        """Make the model; everything without pretrained weights is drawn from `seed`."""
+        """Make the model; everything without pretrained weights is drawn from `seed`.
+
+        Raises:
+            ConfigError: an unknown part or option, or files of a part are not to be had.
+            CheckpointError: published weights are of another model.
+        """
         backbones, llm = self.backbone_configs(), self.llm_config()
+        if "llm" in without and llm.is_published():
+            llm.fetch_tokenizer()  # without it a stand-in would be made, as for random weights
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             built = [_build(config, "video_backbones" in without) for config in backbones]

@@ -5,6 +5,7 @@ weights, what it sees, how its projector reduces what it gives, and the type the
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import logging
@@ -17,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from merv.backbones.video.base import VideoBackbone
+from merv.backbones.video.base import VideoBackbone, VideoBackboneConfig
 from merv.errors import ConfigError
 from merv.video.media import MediaRef
 
@@ -86,18 +87,23 @@ class FeatureCache:
         return self.folder / encoder / clip[:2] / f"{clip}.safetensors"
 
 
-def encoder_key(backbone: VideoBackbone, reduction: str, dtype: torch.dtype, *, decoded: int) -> str:
+def encoder_key(
+    backbone: VideoBackbone, config: VideoBackboneConfig, *, reduction: str, dtype: torch.dtype, decoded: int
+) -> str:
     """Name of the folder for one encoder's features.
 
     Args:
         backbone: the encoder with its weights.
+        config: what it was built from; where its weights came from does not count.
         reduction: how its projector reduces features, in a word.
         dtype: what it computes in.
         decoded: frames the model decodes of a clip, which the encoder's are chosen from.
     """
-    view, grid = backbone.transform.view, backbone.grid
-    seen = [view.name, backbone.transform.mean, backbone.transform.std, backbone.num_frames, decoded]
-    facts = [FORMAT, type(backbone).__qualname__, seen, vars(grid), reduction, str(dtype), weights_digest(backbone)]
+    transform = backbone.transform
+    seen = [transform.view.name, transform.mean, transform.std, backbone.num_frames, decoded]
+    options = {name: value for name, value in dataclasses.asdict(config).items() if name not in ("init", "path")}
+    made = [type(backbone).__qualname__, options, vars(backbone.grid), weights_digest(backbone)]
+    facts = [FORMAT, made, seen, reduction, str(dtype)]
     return f"{type(backbone).__name__.lower()}-{_digest(facts)[:24]}"
 
 

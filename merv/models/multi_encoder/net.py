@@ -103,9 +103,11 @@ class MultiEncoderLM(VideoLM):
             raise ConfigError(
                 "feature_cache keeps features of frozen encoders, but this stage trains them; leave it out"
             )
-        pairs: Any = zip(self.video_backbones, self.projectors, strict=True)
-        frames = self.max_frames
-        keys = tuple(encoder_key(encoder, p.reduction, dtype, decoded=frames) for encoder, p in pairs)
+        parts: Any = zip(self.video_backbones, self.config.backbone_configs(), self.projectors, strict=True)
+        keys = tuple(
+            encoder_key(backbone, config, reduction=projector.reduction, dtype=dtype, decoded=self.max_frames)
+            for backbone, config, projector in parts
+        )
         self.cache = self.processor.cache = FeatureCache(folder.resolve(), keys)
 
     def unpublished_parts(self) -> set[str]:
