@@ -22,6 +22,8 @@ from draccus.utils import DraccusException
 from merv.errors import ConfigError
 
 PLUGIN_GROUP = "merv.plugins"
+MOST_NAMES = 20
+"""More names than this are counted in a message, not listed."""
 
 
 class Registry(ChoiceRegistry):
@@ -129,6 +131,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     listed = f"registered: {', '.join(names) or 'nothing'}"
+    if len(names) > MOST_NAMES:
+        listed = f"{len(names)} are registered, `merv list` shows them"
     return f"did you mean {' or '.join(f'`{n}`' for n in near)}? {listed}" if near else listed
 
 

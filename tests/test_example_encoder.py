@@ -105,7 +105,7 @@ def test_without_it_the_name_is_refused_with_near_names(tmp_path, monkeypatch, c
     assert status == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert f"unknown video backbone `{NAME}`" in error
-    assert "tiny-coarse, tiny-frames, tiny-motion" in error
+    assert "are registered, `merv list` shows them" in error
 
 
 @pytest.mark.usefixtures("importable")

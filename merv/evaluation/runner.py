@@ -82,6 +82,8 @@ def evaluate(
         answers.join(rows)
     items = [answers.item(row) for row in rows]
     settled = list(task.settle(items)) if is_main() else items
+    if is_main() and settled != items:  # what a judge said goes to the answers, where others compare them
+        answers.join([{**row, "scores": dict(item.scores)} for row, item in zip(rows, settled, strict=True)])
     results = task.summary(settled)
     if is_main():
         failed = [{"id": item.sample.id, "reason": item.failed} for item in items if item.failed is not None]

@@ -35,7 +35,7 @@ class ModelConfig(Registry, ChoiceRegistry, kind="model"):
     align: StageConfig = field(default_factory=StageConfig)
     """Projectors and fusion learn; encoders and LLM are frozen."""
     full_align: StageConfig = field(default_factory=StageConfig)
-    """As align, and the encoders learn too."""
+    """As align, and the LLM learns too."""
     finetune: StageConfig = field(default_factory=StageConfig)
     """Projectors, fusion and LLM learn; encoders are frozen."""
     full_finetune: StageConfig = field(default_factory=StageConfig)

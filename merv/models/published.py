@@ -7,14 +7,14 @@ of `projectors`, `llm_backbone` and `feature_fusion` (`projector` and `adapter` 
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from merv.backbones.hub import HubSource, find_file
+from merv.backbones.hub import HubSource, find_file, hub_is_reachable, one_line
 from merv.backbones.weights import PublishedWeights, differences, empty_parameters, read_torch_file
 from merv.errors import CheckpointError, ConfigError
 from merv.models.base import VideoLM
@@ -73,11 +73,15 @@ def find_run(name: str) -> PublishedRun:
         raise ConfigError(
             f"there is no folder {name}, and no published model of that name; {did_you_mean(name, MODELS)}"
         )
-    found = [
-        find_file(HubSource(REPO, (f"{name}/{file}",)), None, what=f"model `{name}`", option="a run's folder")
-        for file in (CONFIG, CHECKPOINT)
-    ]
-    return PublishedRun(*found)
+    source, what = [HubSource(REPO, (f"{name}/{file}",)) for file in (CONFIG, CHECKPOINT)], f"model `{name}`"
+    try:
+        return PublishedRun(*(find_file(one, None, what=what, option="") for one in source))
+    except ConfigError as error:
+        because = one_line(error.__cause__ or error) if hub_is_reachable() else "the hub cannot be reached from here"
+        raise ConfigError(
+            f"{what} is not on this disk, and {because}; run `hf download {REPO} --include '{name}/*'` where there is "
+            "a network, or name the folder it was copied to"
+        ) from error
 
 
 def model_options(path: Path) -> dict[str, Any]:
@@ -93,8 +97,8 @@ def model_options(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is no config of a published run: {type(error).__name__} {error}") from error
     if fusion not in FUSIONS:
         raise ConfigError(f"{path}: feature_fusion is `{fusion}`; known: {', '.join(FUSIONS)}")
-    for name in ("type", "vidlm_id", "save_checkpoint_after"):  # the preset's name, and what no model depends on
-        said.pop(name, None)
+    known = {known.name for known in fields(MultiEncoderConfig)}
+    said = {name: value for name, value in said.items() if name in known}  # the others are about its training
     if isinstance(said.get("num_frames"), int):
         said["num_frames"] = [said["num_frames"]]
     return {**said, "projector": projector_options(arch), "fusion": FUSIONS[fusion], "protocol": "reference"}
@@ -156,6 +160,8 @@ def read_states(path: Path) -> dict[str, dict[str, Tensor]]:
     parts = found.get("model") if isinstance(found, Mapping) else None
     if not isinstance(parts, Mapping) or not parts.keys() & {"projectors", "projector"}:
         raise CheckpointError(f"{path} is no checkpoint of a published run: it has no model.projectors")
+    if not all(isinstance(parts[name], Mapping) for name in parts.keys() & {*RENAMED_PARTS, "projector"}):
+        raise CheckpointError(f"{path} is no checkpoint of a published run: its parts are no tables of tensors")
     states = {RENAMED_PARTS[name]: dict(state) for name, state in parts.items() if name in RENAMED_PARTS and state}
     if "projector" in parts:  # of the time when there was one encoder
         states["projectors"] = {f"0.{key}": tensor for key, tensor in parts["projector"].items()}

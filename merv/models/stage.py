@@ -9,11 +9,14 @@ StageName = Literal["align", "full-align", "finetune", "full-finetune"]
 
 TRAINED_PARTS: dict[str, tuple[str, ...]] = {
     "align": ("projectors", "fusion"),
-    "full-align": ("video_backbones", "projectors", "fusion"),
+    "full-align": ("projectors", "fusion", "llm"),
     "finetune": ("projectors", "fusion", "llm"),
     "full-finetune": ("video_backbones", "projectors", "fusion", "llm"),
 }
-"""Parts of a multi-encoder model each stage trains; the others are frozen and in evaluation mode."""
+"""Parts of a multi-encoder model each stage trains; the others are frozen and in evaluation mode.
+
+As the original has them (https://github.com/princetonvisualai/merv): full-align is align with the LLM learning.
+"""
 
 
 @dataclass

@@ -106,7 +106,9 @@ def lay_parts(
         if name not in own or own[name].shape != tensor.shape:
             here = tuple(own[name].shape) if name in own else "nothing"
             raise CheckpointError(f"{path} is of another model: `{name}` is {tuple(tensor.shape)} there, {here} here")
-    expected = {n for n in own if n.split(".", 1)[0] in parts and (whole_llm or not n.startswith("llm."))}
+    expected = {
+        n for n in own if n.split(".", 1)[0] in parts and (whole_llm or not n.startswith("llm.") or "lora_" in n)
+    }
     missing = sorted(expected - set(tensors))
     if missing:
         raise CheckpointError(f"{path} is of another model: it lacks {len(missing)} tensors, such as `{missing[0]}`")

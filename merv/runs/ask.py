@@ -1,7 +1,7 @@
 """Ask a run one question: `merv ask --model runs/<run_id> --video a.mp4 --question "What happens?"`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from merv.conf.options import words_apart
@@ -9,7 +9,7 @@ from merv.data.sample import Sample, Turn
 from merv.errors import ConfigError, SampleError
 from merv.models.answering import answer_all, answer_in_pieces
 from merv.models.base import VideoLM
-from merv.runs.load import load
+from merv.runs.load import load, paths_of
 from merv.video.media import MediaRef, Span
 
 
@@ -31,6 +31,11 @@ class AskConfig:
     """Second of the video to end at; None means its end."""
     max_new_tokens: int = 256
     """Longest answer in tokens."""
+
+    llm_path: Path | None = None
+    """Local folder with the LLM's files, in place of the hub's; None means what the run says."""
+    video_backbone_paths: dict[str, Path] = field(default_factory=dict)
+    """Local folders of encoders' weights by name or its beginning: `--dinov2_path DIR` is short for it."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be asked."""
@@ -89,7 +94,7 @@ def run(config: AskConfig, write: Callable[[str], object]) -> int:
     for ref in sample.media:
         if not ref.path.exists():  # said before a large model is loaded
             raise SampleError(f"{ref.kind} `{ref.path}` does not exist; check the path")
-    model = load(config.model)
+    model = load(config.model, **paths_of(config))
     for piece in answer_in_pieces(model, sample, max_new_tokens=config.max_new_tokens, do_sample=False):
         write(piece)
     write("\n")

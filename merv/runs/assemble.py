@@ -32,6 +32,8 @@ class Start:
     model: VideoLM
     parents: list[str]
     """Run folders its weights came from."""
+    inherited: list[str]
+    """Parts whose weights came from there."""
     saved_parts: list[str]
     """Parts the finished run's file has to hold: trained now, trained before, or to be had nowhere else."""
 
@@ -47,7 +49,7 @@ def starting_model(config: PretrainConfig) -> Start:
     parents, inherited = find_parent(config, model)
     learning = set_stage(model, config.stage, config.stage_config)
     model.enter(config.stage)
-    return Start(model, parents, sorted({*learning, *inherited, *model.unpublished_parts()}))
+    return Start(model, parents, inherited, sorted({*learning, *inherited, *model.unpublished_parts()}))
 
 
 def build_sampler(config: PretrainConfig, source: Source, model: VideoLM) -> BatchSampler:

@@ -15,7 +15,8 @@ usage: merv COMMAND [options]
 
   train    train one stage of a model            merv train --model.type merv-tiny --dataset.type synthetic
   ask      ask a model about a video             merv ask runs/demo-full-finetune clip.mp4 "What shape is it?"
-  eval     score a model on a task               merv eval --model runs/demo-full-finetune --task.type synthetic-mcq
+  eval     score a model on a task               merv eval --model runs/demo-full-finetune --task synthetic-mcq
+  compare  two evaluations side by side          merv compare runs/a runs/b --task synthetic-mcq
   demo     draw data, train, score: the tour     merv demo
   list     names one can choose                  merv list video-backbones
   doctor   versions, devices, decoders, disk     merv doctor
@@ -66,6 +67,19 @@ def _eval(args: list[str]) -> int:
 
     runtime.setup_logging()
     return run_main(run, EvalConfig, args, prog="merv eval")
+
+
+def _compare(args: list[str]) -> int:
+    from merv import runtime
+    from merv.conf.parse import run_main
+    from merv.runs.compare import CompareConfig, named, run
+
+    runtime.setup_logging()
+
+    def action() -> int:
+        return run_main(lambda c: run(c, _write), CompareConfig, named(args), prog="merv compare")
+
+    return _in_one_line(action, "merv compare")
 
 
 def _demo(args: list[str]) -> int:
@@ -154,6 +168,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "ask": _ask,
     "eval": _eval,
+    "compare": _compare,
     "demo": _demo,
     "list": _list,
     "doctor": _doctor,

@@ -1,12 +1,13 @@
 """Compare two evaluations of one task: `merv compare runs/a runs/b --task nextqa-mc`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from merv.conf.options import words_apart
 from merv.errors import ConfigError
 from merv.evaluation.answers import PREDICTIONS, write_json
-from merv.evaluation.compare import as_json, compare, table
+from merv.evaluation.compare import compare, table
 from merv.evaluation.runner import CARD
 
 NAMES = ("a", "b")
@@ -47,9 +48,10 @@ def find_evaluation(path: Path, task: str = "") -> Path:
     found = {card.parent.name: card.parent for card in sorted(path.glob(f"eval/*/{CARD}"))}
     if not found:
         raise ConfigError(f"{path} holds no finished evaluation; run `merv eval --model {path}` first")
-    if task not in found and (task or len(found) > 1):
-        asked = f"`{task}`" if task else "which task"
-        raise ConfigError(f"{path}: {asked} is not among its evaluations; give --task {'|'.join(found)}")
+    if task and task not in found:
+        raise ConfigError(f"{path} holds no evaluation of `{task}`; give --task {'|'.join(found)}")
+    if not task and len(found) > 1:
+        raise ConfigError(f"{path} holds {len(found)} evaluations; give --task {'|'.join(found)}")
     return found[task] if task else next(iter(found.values()))
 
 
@@ -59,15 +61,7 @@ def named(args: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: more words than there is room for.
     """
-    options, words, rest = [], [], list(args)
-    while rest:
-        word = rest.pop(0)
-        if word != "-h" and not word.startswith("--"):
-            words.append(word)
-            continue
-        options.append(word)
-        if word not in ("-h", "--help") and "=" not in word and rest and not rest[0].startswith("--"):
-            options.append(rest.pop(0))
+    words, options = words_apart(args)
     given = {option.partition("=")[0] for option in options}
     free = [name for name in NAMES if f"--{name}" not in given]
     if len(words) > len(free):
@@ -85,5 +79,5 @@ def run(config: CompareConfig, write: Callable[[str], object]) -> int:
     write(table(comparison) + "\n")
     if config.out is not None:
         config.out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(config.out, as_json(comparison))
+        write_json(config.out, asdict(comparison))
     return 0

@@ -13,7 +13,7 @@ from merv.evaluation.task import TaskConfig
 from merv.models.published import CHECKPOINT, MODELS, find_run
 from merv.models.weights import FILE
 from merv.runs.folder import hash_of_file
-from merv.runs.load import load
+from merv.runs.load import load, paths_of
 from merv.runtime import is_main
 
 logger = logging.getLogger(__name__)
@@ -42,6 +42,11 @@ class EvalConfig:
     plugins: list[str] = field(default_factory=list)
     """Packages to import first, so that what they register can be chosen."""
 
+    llm_path: Path | None = None
+    """Local folder with the LLM's files, in place of the hub's; None means what the run says."""
+    video_backbone_paths: dict[str, Path] = field(default_factory=dict)
+    """Local folders of encoders' weights by name or its beginning: `--dinov2_path DIR` is short for it."""
+
     def __post_init__(self) -> None:
         """Refuse sizes that make no sense."""
         if self.batch_size < 1 or self.max_new_tokens < 1:
@@ -63,7 +68,7 @@ def run(config: EvalConfig) -> int:
     """
     task = config.task.build()
     out_dir = config.out_dir or _beside(config.model) / "eval" / task.name
-    model = load(config.model)
+    model = load(config.model, **paths_of(config))
     results = evaluate(
         model,
         task,

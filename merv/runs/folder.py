@@ -4,6 +4,7 @@ import json
 import logging
 import platform
 import subprocess
+from collections.abc import Collection
 from hashlib import file_digest
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +18,7 @@ from merv.conf import files
 from merv.data.dataset import Source
 from merv.errors import CheckpointError, ConfigError, MervError
 from merv.models.base import VideoLM
-from merv.models.published import CHECKPOINT, load_checkpoint
+from merv.models.published import CHECKPOINT, MODELS, find_run, load_checkpoint
 from merv.models.stage import StageConfig
 from merv.models.weights import FILE, load_parts, save_parts
 from merv.runs.pretrain_config import PretrainConfig
@@ -74,11 +75,14 @@ def _weights_of(path: Path) -> Path:
     Raises:
         ConfigError: there is none.
     """
+    if str(path) in MODELS and not path.exists():
+        return find_run(str(path)).checkpoint
     candidates = [path] if path.suffix in (".safetensors", ".pt") else [path / FILE, path / CHECKPOINT]
     for candidate in candidates:
         if candidate.is_file():
             return candidate
-    raise ConfigError(f"pretrained_checkpoint: {candidates[0]} does not exist; name a finished run's folder")
+    names = " nor ".join(map(str, candidates))
+    raise ConfigError(f"pretrained_checkpoint: there is no {names}; name a finished run's folder")
 
 
 def _latest_run(config: PretrainConfig) -> Path | None:
@@ -136,17 +140,28 @@ def _flat(tree: dict[str, Any], at: str = "") -> dict[str, Any]:
     return flat
 
 
-def export_model(config: PretrainConfig, model: nn.Module, parts: list[str], world: World) -> None:
-    """Write model.safetensors, config.json and the tokenizer; a collective."""
+def export_model(
+    config: PretrainConfig, model: nn.Module, parts: list[str], world: World, *, inherited: Collection[str] = ()
+) -> None:
+    """Write model.safetensors, config.json and the tokenizer; a collective.
+
+    Of an LLM anybody can get, and that no earlier run changed (`inherited`), only the adapters are written.
+    """
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     state: dict[str, Any] = get_model_state_dict(model, options=options)
     if world.rank != 0:
         return
     lora = config.stage_config.lora
-    kept = {name: t for name, t in state.items() if name.split(".", 1)[0] in parts}
+    own: Any = getattr(model, "module", model)
+    only_adapters = bool(lora.rank) and "llm" not in own.unpublished_parts() and "llm" not in inherited
+    kept = {
+        name: t
+        for name, t in state.items()
+        if name.split(".", 1)[0] in parts and not (only_adapters and name.startswith("llm.") and "lora_" not in name)
+    }
     save_parts(config.run_dir / FILE, kept, parts, lora)
     (config.run_dir / "config.json").write_text(json.dumps(files.encode(config), indent=1))
-    processor: Any = getattr(model, "module", model).processor
+    processor: Any = own.processor
     if hasattr(processor, "tokenizer"):
         processor.tokenizer.save_pretrained(config.run_dir)
 

@@ -55,6 +55,12 @@ def load(
     return model.eval().to(device)
 
 
+def paths_of(config: Any) -> dict[str, Any]:
+    """The folders a command names for parts of a model, as options of `load`."""
+    named = {"llm_path": config.llm_path, "video_backbone_paths": config.video_backbone_paths}
+    return {name: value for name, value in named.items() if value}
+
+
 def _load_own(folder: Path, options: dict[str, Any]) -> VideoLM:
     if not (folder / "config.yaml").is_file():
         raise CheckpointError(f"{folder} is no run: it has no config.yaml; name a folder such as runs/<run_id>")

@@ -48,7 +48,7 @@ def pretrain(config: PretrainConfig) -> int:
         if done < job.num_steps:
             logger.warning("stopped at step %d of %d; the same command goes on from there", done, job.num_steps)
             return 0
-        export_model(config, job.model, start.saved_parts, world)
+        export_model(config, job.model, start.saved_parts, world, inherited=start.inherited)
         if world.rank == 0:
             job.tracker.close()
             if "jsonl" in config.trackers:  # the curve is drawn from its file

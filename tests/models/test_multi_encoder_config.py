@@ -82,3 +82,17 @@ def test_defaults_of_the_class_fit_one_another():
     config = MultiEncoderConfig(projector_token_length=4, visual_feature_length=32, fusion=fusion)
 
     assert config.build().visual_tokens() == 32
+
+
+def test_the_original_s_prompts_are_refused_for_an_llm_it_does_not_have():
+    config = tiny_config(protocol="reference")
+
+    with pytest.raises(ConfigError, match=r"protocol `reference`: .*`tiny-llama`"):
+        config.llm_config()
+
+
+def test_of_two_folders_for_an_encoder_the_one_with_the_fuller_name_counts(tmp_path):
+    paths = {"dinov2": tmp_path / "a", "dinov2-video-all-tokens": tmp_path / "b"}
+    config = MultiEncoderConfig(video_backbone_ids=["dinov2-video-all-tokens"], video_backbone_paths=paths)
+
+    assert config.backbone_configs()[0].path == tmp_path / "b"

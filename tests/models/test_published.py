@@ -173,7 +173,11 @@ def test_an_unknown_model_names_the_published_ones():
 @pytest.mark.parametrize("name", MODELS)
 def test_a_published_model_that_is_not_here_is_told_in_one_line(name, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr("merv.backbones.hub.hub_is_reachable", lambda: False)
+    for module in ("merv.backbones.hub", "merv.models.published"):
+        monkeypatch.setattr(f"{module}.hub_is_reachable", lambda: False)
+    line = (
+        rf"model `{name}` is not on this disk, and the hub .*; run `hf download tyleryzhu/merv --include '{name}/\*'`"
+    )
 
-    with pytest.raises(ConfigError, match=rf"model `{name}`: .*hf download tyleryzhu/merv"):
+    with pytest.raises(ConfigError, match=line):
         find_run(name)

@@ -32,7 +32,7 @@ def refused(words, capsys) -> str:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["trian"], "unknown command `trian`; did you mean `train`? commands: ask, demo, doctor, eval, list, train"),
+        (["trian"], "unknown command `trian`; did you mean `train`? commands: ask, compare, demo, doctor, eval, list, train"),
         (["train", "--modle.type", "x"], "there is no option `--modle"),
         (["train", "--model.typ", "merv-tiny"], "did you mean `--model.type`?"),
         (["train", "--model.type", "merv-tny"], "`model.type` is `merv-tny`; did you mean `merv-tiny`? registered: "),
@@ -117,7 +117,10 @@ def test_a_broken_config_file_is_named_with_the_place(text, line, capsys, tmp_pa
         (["--model.llm_backbone_id", "tiny-lama"], "unknown LLM backbone `tiny-lama`; did you mean `tiny-llama`?"),
         (["--model.llm_max_length", "16"], "llm_max_length is 16, of which 16 are visual tokens"),
         (["--model.align.lora.rank", "4"], "lora.rank is 4, but stage align does not train the llm"),
-        (["--pretrained_checkpoint", "no"], "pretrained_checkpoint: no/model.safetensors does not exist"),
+        (
+            ["--pretrained_checkpoint", "no"],
+            "pretrained_checkpoint: there is no no/model.safetensors nor no/",
+        ),
         (["--dataset.num_train", "41"], "was drawn with num_train 40 (wanted 41); delete it to draw again"),
     ],
 )

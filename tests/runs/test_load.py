@@ -1,14 +1,18 @@
 """Runs on a small language model in its published layout, loaded again: what comes from the run, and what does not."""
 
+import shutil
+
 import pytest
 import torch
 from backbones.llm_folder import save_llm
 from helpers import run_words, train
+from safetensors.torch import load_file
 
 import merv
 from merv.chat import Turn
 from merv.data.sample import Sample
 from merv.errors import ConfigError
+from merv.runs.cli import main
 
 ASKED = Sample("a", (Turn("user", "What colour is it?"),))
 
@@ -50,3 +54,31 @@ def test_a_tokenizer_that_is_gone_is_told_and_never_replaced(run, llm, tmp_path)
         ConfigError, match=r"LLM backbone `llama2-7b-pure`: .* lacks a tokenizer .*; set --model.llm_p"
     ):
         merv.load(run, device="cpu", llm_path=tmp_path)
+
+
+def test_of_a_published_llm_only_the_adapters_are_saved_and_they_count(llm, synthetic_data, tmp_path):
+    named = ("--model.llm_backbone_id", "llama2-7b-pure", "--model.llm_path", str(llm))
+    adapters = ("--model.finetune.lora.rank", "2")
+    train(run_words(synthetic_data, tmp_path, "lora", *named, *adapters, stage="finetune", max_steps=3))
+
+    held = load_file(tmp_path / "lora" / "model.safetensors")
+    model = merv.load(tmp_path / "lora", device="cpu")
+
+    of_llm = [name for name in held if name.startswith("llm.")]
+    assert of_llm
+    assert all("lora_" in name for name in of_llm)
+    base = load_file(llm / "model.safetensors")["model.layers.0.self_attn.q_proj.weight"]
+    changed = model.llm.model.state_dict()["model.layers.0.self_attn.q_proj.weight"]
+    assert changed.shape == base.shape
+    assert not torch.equal(changed, base)
+    torch.testing.assert_close(changed, base, atol=0.1, rtol=0)
+
+
+def test_a_question_may_name_the_folder_of_the_llm(run, llm, tmp_path, capsys):
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(llm, copy)
+
+    status = main(["ask", str(run), "What colour is it?", "--llm_path", str(copy), "--max_new_tokens", "3"])
+
+    assert status == 0
+    assert capsys.readouterr().out.endswith("\n")

@@ -152,7 +152,7 @@ def test_a_parent_of_another_model_or_none_at_all_is_one_line(synthetic_data, tm
 
     with pytest.raises(CheckpointError, match=r"is of another model: `fusion\..*"):
         train(run_words(synthetic_data, tmp_path, "b", *wrong, stage="finetune", max_steps=1))
-    with pytest.raises(ConfigError, match="does not exist; name a finished run's folder"):
+    with pytest.raises(ConfigError, match=r"pretrained_checkpoint: there is no .*; name a finished run's folder"):
         train(run_words(synthetic_data, tmp_path, "b", "--pretrained_checkpoint", str(tmp_path / "no")))
 
 

@@ -2,6 +2,8 @@
 
 import json
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +84,7 @@ def load_model(folder: Path, *, dtype: str, attention: str, what: str) -> Any:
 
     config = read_config(folder, what)
     try:
-        with quiet("transformers"):
+        with quiet("transformers"), _without_bars():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 str(folder),
                 config=config,
@@ -102,6 +104,20 @@ def load_model(folder: Path, *, dtype: str, attention: str, what: str) -> Any:
     model, found = loaded
     _refuse_differences(model, found, folder, what)
     return model
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Transformers draws a bar on every process."""
+    from transformers.utils import logging as bars
+
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()
 
 
 def _find_damage(folder: Path) -> None:

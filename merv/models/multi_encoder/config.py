@@ -96,7 +96,8 @@ class MultiEncoderConfig(ModelConfig):
         resize = {"resize-naive": "naive", "resize-crop": "crop", "letterbox": "letterbox"}[self.image_resize_strategy]
         configs = []
         for name, frames in zip(self.video_backbone_ids, self.num_frames, strict=True):
-            paths = [path for key, path in self.video_backbone_paths.items() if _means(key)(name)]
+            keys = sorted(filter(lambda key: _means(key)(name), self.video_backbone_paths), key=len, reverse=True)
+            paths = [self.video_backbone_paths[key] for key in keys]  # the fullest name counts
             options = {"num_frames": frames, "resize": resize, **self._published(VideoBackboneConfig, name, paths)}
             configs.append(VideoBackboneConfig.new(name, **{**options, **self.backbone_options.get(name, {})}))
         return configs
@@ -109,7 +110,11 @@ class MultiEncoderConfig(ModelConfig):
         """
         paths = [] if self.llm_path is None else [self.llm_path]
         options = {"max_length": self.llm_max_length, **self._published(LLMConfig, self.llm_backbone_id, paths)}
-        if self.protocol != "merv" and _has_field(LLMConfig.get(self.llm_backbone_id), "protocol"):
+        if self.protocol != "merv":
+            if not _has_field(LLMConfig.get(self.llm_backbone_id), "protocol"):
+                raise ConfigError(
+                    f"protocol `{self.protocol}`: LLM backbone `{self.llm_backbone_id}` has prompts of its own"
+                )
             options["protocol"] = self.protocol
         return LLMConfig.new(self.llm_backbone_id, **{**options, **self.llm_options})
 
