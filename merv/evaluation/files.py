@@ -64,7 +64,7 @@ def _parquet(path: Path) -> list[Any]:
     try:
         import pyarrow.parquet as parquet
     except ImportError as error:
-        raise ConfigError(f"{path} is parquet, which needs pyarrow: pip install pyarrow") from error
+        raise ConfigError(f"{path} is parquet, which needs pyarrow: pip install 'merv[parquet]'") from error
     return parquet.read_table(path).to_pylist()
 
 

@@ -69,7 +69,7 @@ def evaluate(
     generation = {"max_new_tokens": max_new_tokens, "do_sample": False, "num_beams": 1}
     card = _card(model, task, samples, generation, about_model or {})
     weights = card["model"].get("weights_sha256", card["model"])  # the same weights may have moved
-    run = hash_of({**card, "model": weights, "versions": None})
+    run = hash_of({**card, "model": weights, "versions": None, "judge": None})  # a judge comes after the answers
     answers = Answers(out_dir, task, samples, run, resume=resume)
     known = answers.read()
     todo = [index for index in range(rank(), len(samples), world_size()) if index not in known]

@@ -8,6 +8,7 @@ from typing import Any
 import merv.evaluation.tasks  # noqa: F401 - registers the tasks
 from merv.errors import ConfigError
 from merv.evaluation import report
+from merv.evaluation.judge import give_loader
 from merv.evaluation.runner import evaluate
 from merv.evaluation.task import TaskConfig
 from merv.models.published import CHECKPOINT, MODELS, find_run
@@ -67,6 +68,7 @@ def run(config: EvalConfig) -> int:
         MervError: something the user can mend, in one line.
     """
     task = config.task.build()
+    give_loader(task, load)
     out_dir = config.out_dir or _beside(config.model) / "eval" / task.name
     model = load(config.model, **paths_of(config))
     results = evaluate(

@@ -29,6 +29,7 @@ FAMILIES: dict[str, Family] = {
     "fusions": Family("merv.models.fusion:FusionConfig", "merv.models.fusion"),
     "datasets": Family("merv.data.datasets:DatasetConfig", "merv.data"),
     "tasks": Family("merv.evaluation.task:TaskConfig", "merv.evaluation"),
+    "judges": Family("merv.evaluation.judge:JudgeConfig", "merv.evaluation.judge"),
     "strategies": Family("merv.training.strategies.base:StrategyConfig", "merv.training.strategies"),
 }
 

@@ -102,7 +102,7 @@ def known_options():
 def test_a_named_option_is_there(page, name):
     flat = re.sub(r"\.(align|full_align|finetune|full_finetune)_", r".\1.", name)
     flat = re.sub(r"\.(\w+)_path$", r".video_backbone_paths.\1", flat) if flat != "model.llm_path" else flat
-    entry = re.fullmatch(r"model\.(?:backbone_options|video_backbone_paths)\.([\w-]*).*", flat)
+    entry = re.fullmatch(r"(?:model\.)?(?:backbone_options|video_backbone_paths)\.([\w-]*).*", flat)
     encoders = VideoBackboneConfig.available()
     assert flat in known_options() or (entry and any(known.startswith(entry[1]) for known in encoders)), flat
 

@@ -32,7 +32,10 @@ def refused(words, capsys) -> str:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["trian"], "unknown command `trian`; did you mean `train`? commands: ask, compare, demo, doctor, eval, list, train"),
+        (
+            ["trian"],
+            "unknown command `trian`; did you mean `train`? commands: ask, compare, demo, doctor, eval, list, train",
+        ),
         (["train", "--modle.type", "x"], "there is no option `--modle"),
         (["train", "--model.typ", "merv-tiny"], "did you mean `--model.type`?"),
         (["train", "--model.type", "merv-tny"], "`model.type` is `merv-tny`; did you mean `merv-tiny`? registered: "),

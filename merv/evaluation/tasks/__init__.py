@@ -1,5 +1,7 @@
-"""The tasks that come with merv; importing this package registers them."""
+"""The tasks that come with merv; importing this package registers them, one benchmark a module."""
 
-from merv.evaluation.tasks import mcq
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = ["mcq"]
+for _module in iter_modules(__path__, prefix=f"{__name__}."):
+    import_module(_module.name)

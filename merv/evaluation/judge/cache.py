@@ -1,0 +1,77 @@
+"""The replies of judges on disk: a line each, appended as they come."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from merv.errors import ConfigError, RunStopped
+
+FILE = "replies.jsonl"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A reply and how often it took to get it."""
+
+    reply: str
+    attempts: int = 1
+    """Times the judge has replied to this prompt; only the last reply is kept."""
+
+
+class ReplyCache:
+    """Replies by key.  Several threads and processes may add to one folder; a line is written at once or not at all.
+
+    A line that a crash cut off counts as absent.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Read what is there.
+
+        Raises:
+            ConfigError: the folder cannot be made or read.
+        """
+        self._path, self._lock = folder / FILE, Lock()
+        self._known: dict[str, Kept] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # One write to a file opened for appending cannot be torn by another one.
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise ConfigError(f"judge cache {folder} cannot be used: {error.strerror}; set judge.cache_dir") from error
+        with self._path.open("rb") as file:
+            lines = file.read().split(b"\n")
+        for line in lines:
+            self._read(line)
+        if lines[-1]:
+            os.write(self._file, b"\n")  # ends the line a crash cut off
+
+    def get(self, key: str) -> Kept | None:
+        """The reply under `key`."""
+        return self._known.get(key)
+
+    def put(self, key: str, kept: Kept) -> None:
+        """Keep a reply, in place of an earlier one.
+
+        Raises:
+            RunStopped: the disk does not take it.
+        """
+        line = json.dumps({"key": key, "reply": kept.reply, "attempts": kept.attempts}) + "\n"
+        with self._lock:
+            try:
+                os.write(self._file, line.encode())
+            except OSError as error:
+                raise RunStopped(f"judge cache {self._path} cannot be written: {error.strerror}") from error
+            self._known[key] = kept
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._file)
+
+    def _read(self, line: bytes) -> None:
+        try:
+            row = json.loads(line)
+            self._known[str(row["key"])] = Kept(str(row["reply"]), int(row["attempts"]))
+        except (ValueError, KeyError, TypeError):
+            return

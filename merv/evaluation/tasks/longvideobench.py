@@ -1,0 +1,87 @@
+"""LongVideoBench: questions that refer to a moment of a video of eight seconds to one hour, with its subtitles.
+
+Wu et al., NeurIPS 2024; https://github.com/longvideobench/LongVideoBench.  Accuracy is told apart by duration group.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from merv.data.sample import Sample
+from merv.evaluation.files import field, find_video, read_rows
+from merv.evaluation.published_parsers import longvideobench_option
+from merv.evaluation.task import TaskConfig
+from merv.evaluation.tasks.protocols import SHARED, Protocol, ask_lmms
+from merv.evaluation.tasks.rows import by_number, require_answers
+from merv.evaluation.tasks.subtitles import SubtitledConfig, read_timed
+
+
+def ask_official(question: str, options: Sequence[str], subtitles: str) -> str:
+    """LongVideoBench's wording (longvideobench/longvideobench_dataset.py)."""
+    return ask_lmms(f"Question: {question}", options, subtitles)
+
+
+@TaskConfig.register_subclass("longvideobench")
+@dataclass
+class LongVideoBenchConfig(SubtitledConfig):
+    """LongVideoBench: lvb_val.json, or the validation parquet (needs pyarrow).
+
+    `accuracy/15s`, `/60s`, `/600s` and `/3600s` are the official groups.  Subtitles stand before the question; the
+    official prompt puts each where it is spoken, between the frames, which our models do not take.
+    """
+
+    folder: ClassVar[str] = "longvideobench"
+    file: ClassVar[str] = "lvb_val.json"
+    source: ClassVar[str] = "download it from https://huggingface.co/datasets/longvideobench/LongVideoBench"
+    subtitle_place: ClassVar[str] = "subtitles"
+    protocols: ClassVar[Mapping[str, Protocol]] = {
+        **SHARED,
+        "official": Protocol(ask_official, longvideobench_option),
+        "lmms-eval": Protocol(ask_lmms, longvideobench_option),
+    }
+
+    def read(self) -> list[Sample]:
+        """All questions of the file."""
+        path = self.annotation_path
+        rows = read_rows(path, get=self.source)
+        require_answers(rows, "correct_choice", path)
+        place = self.place() if self.subtitles else None
+        return [self._sample(row, place, f"{path} row {number}") for number, row in enumerate(rows)]
+
+    def _sample(self, row: dict[str, Any], place: Path | None, where: str) -> Sample:
+        options = _options(row, where)
+        duration = field(row, "duration", where)
+        kind = str(field(row, "question_category", where))
+        begin = float(row.get("starting_timestamp_for_subtitles") or 0)
+        if place is None:
+            subtitles = None
+        else:
+            lines = read_timed(place / str(field(row, "subtitle_path", where)), begin=begin, duration=duration)
+            subtitles = self.told(lines)
+        return self.question(
+            where,
+            name=field(row, "id", where),
+            text=field(row, "question", where),
+            options=options,
+            answer=by_number(field(row, "correct_choice", where), options, where),
+            video=self._video(row, where),
+            kind=kind,
+            groups=(kind, f"{field(row, 'duration_group', where)}s"),
+            duration=duration,
+            subtitles=subtitles,
+        )
+
+    def _video(self, row: dict[str, Any], where: str) -> Path:
+        """The video; those called `@user-number` may be kept by the number alone, as VideoMind does."""
+        name = str(row.get("video_path") or field(row, "video_id", where))
+        path = find_video(self.media_path, name)
+        short = name.rpartition("-")[2] if name.startswith("@") else name
+        return path if path.exists() or short == name else find_video(self.media_path, short)
+
+
+def _options(row: dict[str, Any], where: str) -> Any:
+    """The options: a list, or columns filled up with `N/A`."""
+    if "option0" not in row:
+        return field(row, "candidates", where)
+    return [row[f"option{i}"] for i in range(5) if row.get(f"option{i}") not in (None, "N/A")]
