@@ -4,10 +4,11 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from merv.data.sample import Sample
 from merv.errors import ConfigError
+from merv.evaluation.files import read_rows
 from merv.evaluation.task import Task, TaskConfig
 from merv.video.media import MediaRef, Span
 
@@ -52,6 +53,15 @@ class BenchmarkConfig(TaskConfig):
     def media_path(self) -> Path:
         """The folder of the videos."""
         return self.media_root or self.data_root / self.folder / self.media
+
+    def rows(self) -> list[tuple[dict[str, Any], str]]:
+        """Rows of the annotation file, each with what messages call it.
+
+        Raises:
+            ConfigError: the file is missing, damaged or no list of rows.
+        """
+        path = self.annotation_path
+        return [(row, f"{path} row {number}") for number, row in enumerate(read_rows(path, get=self.source))]
 
     def build(self) -> Task:
         """Read the benchmark's files.

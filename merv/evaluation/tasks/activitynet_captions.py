@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from merv.data.sample import Sample
 from merv.errors import ConfigError
 from merv.evaluation.benchmark import BenchmarkConfig
-from merv.evaluation.files import field, find_video, read_json, read_rows
+from merv.evaluation.files import field, find_video, read_json
 from merv.evaluation.task import TaskConfig
 from merv.evaluation.tasks.spans_files import moment_sample, number_of, sentences_of
 from merv.evaluation.tasks.spans_task import GroundingTask, grounding_sample
@@ -35,8 +35,7 @@ class ActivityNetCaptionsConfig(BenchmarkConfig):
         """All sentences."""
         path = self.annotation_path
         if path.suffix == ".jsonl":
-            rows = enumerate(read_rows(path, get=self.source))
-            return [moment_sample(row, self._media(row), f"{path} row {number}") for number, row in rows]
+            return [moment_sample(row, self._media(row), where) for row, where in self.rows()]
         content = read_json(path, get=self.source)
         if not isinstance(content, dict) or not content:
             raise ConfigError(f"{path} holds no object of videos; {self.source}")

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from merv.data.sample import Sample
 from merv.errors import ConfigError
 from merv.evaluation.benchmark import BenchmarkConfig
-from merv.evaluation.files import field, read_rows
+from merv.evaluation.files import field
 from merv.evaluation.metrics.spans import Protocol, best_iou
 from merv.evaluation.task import Item, TaskConfig
 from merv.evaluation.tasks.spans_files import first_video, number_of
@@ -56,10 +56,7 @@ class ActivityNetRtlConfig(BenchmarkConfig):
 
     def read(self) -> list[Sample]:
         """All questions."""
-        path = self.annotation_path
-        return [
-            self._sample(row, f"{path} row {number}") for number, row in enumerate(read_rows(path, get=self.source))
-        ]
+        return [self._sample(row, where) for row, where in self.rows()]
 
     def _sample(self, row: dict[str, Any], where: str) -> Sample:
         video, answer = str(field(row, "vid", where)), str(field(row, "answer", where))

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from merv.data.sample import Sample
 from merv.evaluation.benchmark import BenchmarkConfig
-from merv.evaluation.files import field, find_video, read_rows
+from merv.evaluation.files import field, find_video
 from merv.evaluation.metrics.grounded_qa import CGBENCH_THRESHOLDS, cgbench
 from merv.evaluation.metrics.spans import Protocol, Window, union_iou
 from merv.evaluation.task import Item, Parsed, TaskConfig
@@ -67,12 +67,8 @@ class CgbenchConfig(BenchmarkConfig):
 
     def read(self) -> list[Sample]:
         """All questions."""
-        path = self.annotation_path
         durations = read_durations(self.durations)
-        return [
-            self._sample(row, durations, f"{path} row {number}")
-            for number, row in enumerate(read_rows(path, get=self.source))
-        ]
+        return [self._sample(row, durations, where) for row, where in self.rows()]
 
     def _sample(self, row: dict[str, Any], durations: dict[str, float], where: str) -> Sample:
         video = str(field(row, "video_uid", where))

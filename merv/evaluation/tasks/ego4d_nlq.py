@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from merv.data.sample import Sample
 from merv.errors import ConfigError
 from merv.evaluation.benchmark import BenchmarkConfig
-from merv.evaluation.files import field, find_video, read_json, read_rows
+from merv.evaluation.files import field, find_video, read_json
 from merv.evaluation.metrics.grounding import ego4d_nlq
 from merv.evaluation.metrics.spans import Protocol, Window, hull_iou
 from merv.evaluation.task import Item, TaskConfig
@@ -54,7 +54,7 @@ class Ego4dNlqConfig(BenchmarkConfig):
         """All queries."""
         path = self.annotation_path
         if path.suffix == ".jsonl":
-            rows = [(row, f"{path} row {number}") for number, row in enumerate(read_rows(path, get=self.source))]
+            rows = self.rows()
             return [
                 moment_sample(row, self._media(field(row, "vid", where)), where, question=True) for row, where in rows
             ]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from merv.data.sample import Sample
 from merv.errors import ConfigError
-from merv.evaluation.files import field, find_video, read_json, read_rows
+from merv.evaluation.files import field, find_video, read_json
 from merv.evaluation.published_parsers import lmms_egoschema_option
 from merv.evaluation.task import TaskConfig
 from merv.evaluation.tasks.choice import ChoiceConfig
@@ -41,8 +41,7 @@ class EgoschemaConfig(ChoiceConfig):
         answers = read_json(answers_path, get=self.source)
         if not isinstance(answers, dict):
             raise ConfigError(f"{answers_path} holds no object of answers; download it again")
-        rows = [(row, f"{path} row {i}") for i, row in enumerate(read_rows(path, get=self.source))]
-        known = [(row, where) for row, where in rows if field(row, "q_uid", where) in answers]
+        known = [(row, where) for row, where in self.rows() if field(row, "q_uid", where) in answers]
         if not known:
             raise ConfigError(f"{answers_path} answers no question of {path}; take both from one download")
         return [self._sample(row, answers[row["q_uid"]], where) for row, where in known]

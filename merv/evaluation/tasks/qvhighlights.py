@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from merv.data.sample import Sample
 from merv.evaluation.benchmark import BenchmarkConfig
-from merv.evaluation.files import field, read_rows
+from merv.evaluation.files import field
 from merv.evaluation.metrics.retrieval import qvhighlights
 from merv.evaluation.metrics.spans import Protocol
 from merv.evaluation.task import Item, TaskConfig
@@ -63,10 +63,7 @@ class QvhighlightsConfig(BenchmarkConfig):
 
     def read(self) -> list[Sample]:
         """All queries."""
-        path = self.annotation_path
-        return [
-            self._sample(row, f"{path} row {number}") for number, row in enumerate(read_rows(path, get=self.source))
-        ]
+        return [self._sample(row, where) for row, where in self.rows()]
 
     def _sample(self, row: dict[str, Any], where: str) -> Sample:
         marks = {name: row[name] for name in HIGHLIGHTS} if all(name in row for name in HIGHLIGHTS) else {}

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from merv.data.sample import Sample
 from merv.errors import ConfigError
 from merv.evaluation.benchmark import BenchmarkConfig
-from merv.evaluation.files import field, find_video, read_rows
+from merv.evaluation.files import field, find_video
 from merv.evaluation.metrics.grounded_qa import rextime
 from merv.evaluation.task import Item, TaskConfig
 from merv.evaluation.tasks.spans_files import cut_video, letter_of, moment_sample, number_of, options_of, windows_of
@@ -72,11 +72,12 @@ class RextimeConfig(BenchmarkConfig):
 
     def read(self) -> list[Sample]:
         """All questions."""
-        path = self.annotation_path
-        rows = [(row, f"{path} row {number}") for number, row in enumerate(read_rows(path, get=self.source))]
+        rows = self.rows()
         with_options = sum("options" in row for row, _ in rows)
         if with_options not in (0, len(rows)):
-            raise ConfigError(f"{path}: {with_options} of {len(rows)} rows have options; give all of them or none")
+            raise ConfigError(
+                f"{self.annotation_path}: {with_options} of {len(rows)} rows have options; give all of them or none"
+            )
         if with_options:
             return [self._question(row, where) for row, where in rows]
         return [moment_sample(row, self._media(row, where), where, question=True) for row, where in rows]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from merv.data.sample import Sample
 from merv.errors import ConfigError
 from merv.evaluation.benchmark import BenchmarkConfig
-from merv.evaluation.files import field, read_json, read_rows
+from merv.evaluation.files import field, read_json
 from merv.evaluation.task import TaskConfig
 from merv.evaluation.tasks.spans_files import first_video, moment_sample, number_of, sentences_of
 from merv.evaluation.tasks.spans_task import GroundingTask, grounding_sample
@@ -34,8 +34,9 @@ class TacosConfig(BenchmarkConfig):
         """All sentences."""
         path = self.annotation_path
         if path.suffix == ".jsonl":
-            rows = [(row, f"{path} row {number}") for number, row in enumerate(read_rows(path, get=self.source))]
-            return [moment_sample(row, self._media(str(field(row, "vid", where))), where) for row, where in rows]
+            return [
+                moment_sample(row, self._media(str(field(row, "vid", where))), where) for row, where in self.rows()
+            ]
         content = read_json(path, get=self.source)
         if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
             raise ConfigError(f"{path} holds no object of videos; {self.source}")
