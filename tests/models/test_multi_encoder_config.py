@@ -84,6 +84,11 @@ def test_defaults_of_the_class_fit_one_another():
     assert config.build().visual_tokens() == 32
 
 
+def test_frames_have_one_place():
+    with pytest.raises(ConfigError, match=r"backbone_options\.tiny-frames\.num_frames: set .* in num_frames"):
+        MultiEncoderConfig(backbone_options={"tiny-frames": {"num_frames": 4}})
+
+
 def test_the_original_s_prompts_are_refused_for_an_llm_it_does_not_have():
     config = tiny_config(protocol="reference")
 

@@ -3,6 +3,7 @@
 What differs is data, in the presets of published.py; any other repository is `hf:<owner/name>`.
 """
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from merv.backbones.llm.templates import TEMPLATES, TemplateName, special_tokens
 from merv.backbones.llm.tiny import WORDS, byte_level_tokenizer
 from merv.backbones.weights import PublishedWeights
 from merv.errors import ConfigError, MervError
+
+logger = logging.getLogger(__name__)
 
 ROWS = 64
 """Embeddings that have to grow do so to a multiple of this."""
@@ -134,6 +137,9 @@ class HubLLMConfig(PublishedWeights, LLMConfig):
             tokenizer, words = self._tokenizer(config.vocab_size)
             config.vocab_size = _rows(words, config.vocab_size)
             model = make_model(config, **made_of)
+        positions = getattr(model.config, "max_position_embeddings", None)
+        if positions is not None and self.max_length > positions:
+            logger.warning("%s: max_length %d, but it knows %d positions", self.what, self.max_length, positions)
         model.config.pad_token_id = tokenizer.pad_token_id
         _forget_sampling(model)
         return LLM(model, tokenizer, self._template(tokenizer), max_length=self.max_length)

@@ -75,6 +75,10 @@ class MultiEncoderConfig(ModelConfig):
         unused = {key for key in self.video_backbone_paths if not any(map(_means(key), self.video_backbone_ids))}
         self._check_names("video_backbone_paths", unused)
 
+        twice = sorted(name for name, options in self.backbone_options.items() if "num_frames" in options)
+        if twice:
+            raise ConfigError(f"backbone_options.{twice[0]}.num_frames: set the encoder's number in num_frames")
+
     def _check_names(self, field_name: str, strange: set[str]) -> None:
         if strange:
             raise ConfigError(
