@@ -1,12 +1,14 @@
 """One training run from config to finished folder: `scripts/pretrain_video.py`, `merv train`."""
 
 import logging
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from merv import runtime
 from merv.conf import files
 from merv.data.dataset import Source
-from merv.errors import ConfigError
+from merv.errors import ConfigError, MervError
 from merv.models.freeze import checkpoint_activations, compile_blocks
 from merv.runs import assemble, plan
 from merv.runs.folder import export_model, identity, write_lineage
@@ -60,9 +62,7 @@ def pretrain(config: PretrainConfig) -> int:
 
 def _load_data(config: PretrainConfig, world: World) -> Source:
     """Read the rows; what can be created is created by one process first."""
-    if world.rank == 0:
-        config.dataset.make()
-    world.barrier()
+    _one_first(world, world.rank == 0, config.dataset.make)
     source = config.dataset.load(config.stage)
     if not len(source):
         refused = f"; {len(source.bad_rows)} were refused, such as {source.bad_rows[0]}" if source.bad_rows else ""
@@ -72,9 +72,23 @@ def _load_data(config: PretrainConfig, world: World) -> Source:
 
 def _fetch_weights(config: PretrainConfig, world: World) -> None:
     """Bring published weights to this disk, one process of a machine before the others."""
-    if runtime.local_rank() == 0:
-        config.model.fetch()
-    world.barrier()
+    _one_first(world, runtime.local_rank() == 0, config.model.fetch)
+
+
+def _one_first(world: World, mine: bool, work: Callable[[], object]) -> None:
+    """Let some process do `work` before the others go on; where it fails it says why, and the others end silently."""
+    error: MervError | None = None
+    if mine:
+        try:
+            work()
+        except MervError as found:
+            error = found
+    [failures] = world.sum(error is not None)
+    if error is not None:
+        raise error
+    if failures:
+        time.sleep(1.0)  # torchrun ends all when one has ended: the one with the reason first
+        raise SystemExit(2)
 
 
 def _build_job(
