@@ -7,6 +7,7 @@ when all answers are there rank 0 joins them.  The result does not depend on the
 
 import importlib.metadata
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from merv.evaluation.task import Task
 from merv.models.answering import device_of
 from merv.models.base import ModelConfig, VideoLM
 from merv.runtime import is_main, rank, world_size
+from merv.training.progress import Progress
 
 RESULTS, CARD = "results.json", "card.json"
 PACKAGES = ("torch", "torchvision", "transformers", "timm", "av", "merv")
@@ -75,8 +77,13 @@ def evaluate(
     todo = [index for index in range(rank(), len(samples), world_size()) if index not in known]
     log.info("task `%s`: %d of %d items to answer here", task.name, len(todo), len(samples))
     model.eval()
-    for rows in _answer_all(model, samples, todo, generation, batch_size, num_workers, decode_deadline_s):
-        answers.append(rows)
+    with Progress(len(samples), start=len(known)) as progress:
+        done, began = len(known), time.monotonic()
+        for rows in _answer_all(model, samples, todo, generation, batch_size, num_workers, decode_deadline_s):
+            answers.append(rows)
+            done = min(len(samples), done + len(rows) * world_size())  # the others are about as far
+            each = (time.monotonic() - began) / (done - len(known))
+            progress.update(done, {"step_seconds": each, "samples_per_second": 1 / max(each, 1e-9)})
     rows = answers.wait()
     if is_main():
         answers.join(rows)
