@@ -68,17 +68,18 @@ def _stray(word: str, before: Sequence[Option]) -> str:
 def in_order(options: Sequence[Option]) -> list[Option]:
     """Sort options so that each lands on what it refines; of equals the later wins.
 
-    Choices of a type come first, outer before inner, then values of whole groups, then single values as typed.
+    Choices of a type and values of whole groups come first, outer before inner and of one group the type, then single
+    values as typed.
     """
     names = [option.name.replace("-", "_") for option in options]
     groups = {name[:at] for name in names for at, sign in enumerate(name) if sign == "."}
 
-    def rank(option: Option) -> tuple[int, int]:
+    def rank(option: Option) -> tuple[int, int, int]:
         name = option.name.replace("-", "_")
         depth = name.count(".")
         if is_type(option):
-            return 0, depth
-        return (1, depth) if name in groups else (2, 0)
+            return 0, depth - 1, 0
+        return (0, depth, 1) if name in groups else (1, 0, 0)
 
     return sorted(options, key=rank)
 

@@ -63,7 +63,8 @@ class Answers:
             for row in _rows(path):
                 if row["evaluation"] != self.run:
                     raise ConfigError(
-                        f"{path} holds answers of another model, task or prompt; delete it or name another folder"
+                        f"{path} holds answers of another model, task, prompt or media; delete it or name another "
+                        "folder"
                     )
                 rows[row["index"]] = row
         return rows
@@ -95,12 +96,16 @@ class Answers:
         for path in self.folder.glob("predictions-rank*.jsonl"):
             path.unlink()
 
+    def judge_again(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows with what their texts are worth now: the benchmark's true answers may have been corrected."""
+        return [json.loads(json.dumps(self._judged(row))) for row in rows]
+
     def _judged(self, row: Row) -> Row:
         sample = self.samples[row["index"]]
         parsed = self.task.parse(sample, row["text"]) if row["failed"] is None else Parsed(ok=False)
         kept = {key: sample.meta[key] for key in ("kind", "answer") if key in sample.meta}
         return {
-            **row,
+            **{key: row[key] for key in ("index", "text", "failed")},
             "id": sample.id,
             **kept,
             **asdict(parsed),

@@ -16,12 +16,12 @@ import numpy as np
 from merv.errors import ConfigError
 from merv.evaluation import report
 from merv.evaluation.finished import Evaluation, read_evaluation
-from merv.evaluation.runner import CARD, RESULTS
+from merv.evaluation.runner import CARD, COUNTS, RESULTS
 from merv.evaluation.statistics import interval, p_value
 
 SAME = ("task", "prompts_sha256", "parser", "protocol")
 """Entries of the card without which two evaluations are not of the same thing."""
-OWN = {"model", "model_config", "versions", "evaluation", "num_items", "unparsed", "failed"}
+OWN = {"model", "model_config", "versions", "evaluation", *COUNTS}
 """Entries of the card in which two evaluations may well differ."""
 MAX_KINDS = 12
 """Kinds of question up to which each gets a row."""

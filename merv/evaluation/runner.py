@@ -17,7 +17,8 @@ import torch
 
 from merv.data.sample import Batch, Sample
 from merv.errors import ConfigError
-from merv.evaluation.answers import Answers, Row, hash_of, write_json
+from merv.evaluation.answers import PREDICTIONS, Answers, Row, hash_of, write_json
+from merv.evaluation.files import VIDEO_SUFFIXES
 from merv.evaluation.questions import Questions, grouped
 from merv.evaluation.task import Task
 from merv.models.answering import device_of
@@ -26,6 +27,8 @@ from merv.runtime import is_main, rank, world_size
 from merv.training.progress import Progress
 
 RESULTS, CARD = "results.json", "card.json"
+COUNTS = ("num_items", "unparsed", "failed", "judge_unparsed")
+"""Numbers of results.json that the card repeats."""
 PACKAGES = ("torch", "torchvision", "transformers", "timm", "av", "merv")
 
 log = logging.getLogger(__name__)
@@ -71,7 +74,8 @@ def evaluate(
     generation = {"max_new_tokens": max_new_tokens, "do_sample": False, "num_beams": 1}
     card = _card(model, task, samples, generation, about_model or {})
     weights = card["model"].get("weights_sha256", card["model"])  # the same weights may have moved
-    run = hash_of({**card, "model": weights, "versions": None, "judge": None})  # a judge comes after the answers
+    judged_later = {"versions": None, "judge": None}  # a judge comes after the answers
+    run = hash_of({**card, "model": weights, **judged_later, "media": _shown(samples)})
     answers = Answers(out_dir, task, samples, run, resume=resume)
     known = answers.read()
     todo = [index for index in range(rank(), len(samples), world_size()) if index not in known]
@@ -87,14 +91,21 @@ def evaluate(
     rows = answers.wait()
     if is_main():
         answers.join(rows)
+    rows = answers.judge_again(rows)
     items = [answers.item(row) for row in rows]
     settled = list(task.settle(items)) if is_main() else items
-    if is_main() and settled != items:  # what a judge said goes to the answers, where others compare them
+    if is_main():  # scores, also those of a judge, go to the answers, where others compare them
         answers.join([{**row, "scores": dict(item.scores)} for row, item in zip(rows, settled, strict=True)])
     results = task.summary(settled)
     if is_main():
         failed = [{"id": item.sample.id, "reason": item.failed} for item in items if item.failed is not None]
-        counts = {name: results[name] for name in ("num_items", "unparsed", "failed") if name in results}
+        if failed:
+            log.warning(
+                "%d of %d items failed and count as wrong, first `%s`: %s; "
+                "to ask them again, delete their lines in %s",
+                *(len(failed), len(items), failed[0]["id"], failed[0]["reason"], out_dir / PREDICTIONS),
+            )
+        counts = {name: results[name] for name in COUNTS if name in results}
         write_json(out_dir / CARD, {**card, "evaluation": run, **counts})
         write_json(out_dir / RESULTS, {"task": task.name, "evaluation": run, **results, "failed_items": failed})
     return results
@@ -149,6 +160,18 @@ def _card(
         "decoder": "av",
         "versions": {name: _version(name) for name in PACKAGES},
     }
+
+
+def _shown(samples: Sequence[Sample]) -> list[Any]:
+    """What is shown with each question; a video's suffix is known only once it is there, so it does not count."""
+    return [
+        [(ref.kind, str(ref.path).removesuffix(_suffix(ref.path)), str(ref.span)) for ref in sample.media]
+        for sample in samples
+    ]
+
+
+def _suffix(path: Path) -> str:
+    return path.suffix if path.suffix in VIDEO_SUFFIXES else ""
 
 
 def _version(package: str) -> str | None:

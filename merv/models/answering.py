@@ -57,7 +57,7 @@ def samples_of(
     videos: list[Any] = list(video) if isinstance(video, list | tuple) else [video]
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
     size = max(len(videos), len(prompts))
-    if {len(videos), len(prompts)} - {1, size}:
+    if not size or {len(videos), len(prompts)} - {1, size}:
         raise ConfigError(f"{len(videos)} videos and {len(prompts)} prompts; give as many, or one for all")
     pairs = zip(videos * (size // len(videos)), prompts * (size // len(prompts)), strict=True)
     return [
@@ -88,7 +88,17 @@ def answer_in_pieces(model: "VideoLM", sample: Sample, **options: Any) -> Iterat
     """
     examples = whole(model.processor.prepare_all([sample], answer=False))
     batch = model.processor.collate(examples, pad="left").to(device_of(model))
-    return model.stream(batch, **options)
+    return _without_leading_space(model.stream(batch, **options))
+
+
+def _without_leading_space(pieces: Iterator[str]) -> Iterator[str]:
+    """The pieces that say something, from the first letter on: an answer is given without space around it."""
+    begun = False
+    for piece in pieces:
+        piece = piece if begun else piece.lstrip()
+        begun = begun or bool(piece)
+        if piece:
+            yield piece
 
 
 def whole(prepared: Sequence[Example | SampleError]) -> list[Example]:

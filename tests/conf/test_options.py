@@ -33,4 +33,12 @@ def test_types_come_first_then_groups_then_values_as_typed():
 
     ordered = in_order([Option(name, "1") for name in names])
 
-    assert [option.name for option in ordered] == ["m.type", "k.a.type", "m_n", "m.b", "m-n.c", "x", "m.a"]
+    assert [option.name for option in ordered] == ["m.type", "m_n", "k.a.type", "m.b", "m-n.c", "x", "m.a"]
+
+
+def test_a_group_is_chosen_before_the_types_inside_it():
+    names = ["task.judge.command", "task.judge.type", "task"]
+
+    ordered = in_order([Option(name, "1") for name in names])
+
+    assert [option.name for option in ordered] == ["task", "task.judge.type", "task.judge.command"]

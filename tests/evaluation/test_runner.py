@@ -1,11 +1,14 @@
+import dataclasses
 import json
 import multiprocessing
+from pathlib import Path
 
 import pytest
 
 from merv.errors import ConfigError, RunStopped
 from merv.evaluation import answers
 from merv.evaluation.runner import evaluate
+from merv.video.media import MediaRef, Span
 
 from .fakes import RuleLM, evaluate_as_rank, right_unless_big, toy_task
 
@@ -141,8 +144,71 @@ def test_answers_of_another_evaluation_are_refused(tmp_path, change):
     about = {"about_model": {"path": "runs/a", "weights_sha256": "abc"}}
     run(tmp_path, **about)
 
-    with pytest.raises(ConfigError, match="holds answers of another model, task or prompt"):
+    with pytest.raises(ConfigError, match="holds answers of another model, task, prompt or media"):
         run(tmp_path, **{**about, **change})
+
+
+def shown(*media):
+    task = toy_task(1)
+    task._samples = [dataclasses.replace(task.samples()[0], media=media)]
+    return task
+
+
+@pytest.mark.parametrize(
+    "media",
+    [MediaRef(Path("a/1.mp4"), span=Span(0.0, 1.0)), MediaRef(Path("b/1.mp4")), MediaRef(Path("a/1.mp4"), "image")],
+)
+def test_answers_about_another_clip_or_stretch_are_refused(tmp_path, media):
+    run(tmp_path, shown(MediaRef(Path("a/1.mp4"))))
+
+    with pytest.raises(ConfigError, match="holds answers of another model, task, prompt or media"):
+        run(tmp_path, shown(media))
+
+
+def test_a_missing_video_is_said_and_asked_again_once_its_line_is_deleted(tmp_path, caplog):
+    media, out_dir = tmp_path / "1.mp4", tmp_path / "out"
+    run(out_dir, shown(MediaRef(media)))
+    said = [record.getMessage() for record in caplog.records if "failed" in record.getMessage()]
+    (out_dir / "predictions.jsonl").write_text("")
+    media.with_suffix(".mkv").touch()
+
+    results = run(out_dir, shown(MediaRef(media.with_suffix(".mkv"))))
+
+    assert len(said) == 1
+    assert said[0].startswith("1 of 1 items failed and count as wrong, first `q0`: ")
+    assert f"delete their lines in {out_dir / 'predictions.jsonl'}" in said[0]
+    assert (results["failed"], results["accuracy"]) == (0, 1)
+
+
+def test_a_corrected_answer_counts_without_asking_again(tmp_path):
+    run(tmp_path)
+    task, model = toy_task(10), RuleLM(right_unless_big)
+    task.samples()[0].meta["answer"] = 1
+
+    results = run(tmp_path, task, model)
+
+    assert results["accuracy"] == pytest.approx(5 / 10)
+    assert rows_in(tmp_path)[0].items() >= {"answer": 1, "scores": {"accuracy": 0.0}}.items()
+    assert model.asked == []
+
+
+def test_a_judge_that_is_away_leaves_what_an_earlier_one_said(tmp_path, monkeypatch):
+    task = toy_task(10)
+    monkeypatch.setattr(
+        task, "settle", lambda items: [dataclasses.replace(i, scores={"accuracy": 1.0}) for i in items]
+    )
+    run(tmp_path, task)
+    monkeypatch.setattr(task, "settle", raise_stopped)
+
+    with pytest.raises(RunStopped):
+        run(tmp_path, task)
+
+    assert {row["scores"]["accuracy"] for row in rows_in(tmp_path)} == {1.0}
+    assert json.loads((tmp_path / "results.json").read_text())["accuracy"] == 1.0
+
+
+def raise_stopped(items):
+    raise RunStopped("the judge is away")
 
 
 def test_the_same_weights_in_another_folder_resume(tmp_path):

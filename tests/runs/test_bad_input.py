@@ -254,7 +254,9 @@ def test_answers_of_another_evaluation_are_not_overwritten(trained_run, syntheti
     capsys.readouterr()
     before = Path("out/predictions.jsonl").read_bytes()
 
-    assert "holds answers of another model, task or prompt" in refused([*words, "--max_new_tokens", "2"], capsys)
+    assert "holds answers of another model, task, prompt or media" in refused(
+        [*words, "--max_new_tokens", "2"], capsys
+    )
 
     assert Path("out/predictions.jsonl").read_bytes() == before
 

@@ -65,12 +65,19 @@ class CommandJudge(Judge):
         self.program = Path(words[0]).name
 
     def identity(self) -> dict[str, Any]:
-        """Hash of the command, whose arguments may hold what nobody should read."""
-        return {"type": "command", "command_sha256": hash_of(self.words)}
+        """Hash of the command, whose arguments may hold what nobody should read, with size and time of its files.
+
+        A script that was changed, or weights that were, are another judge.
+        """
+        files = [_stat(Path(word)) for word in self.words if os.path.isfile(word)]  # is_file raises at a long word
+        return {**self._command(), "files": files}
 
     def describe(self) -> dict[str, Any]:
         """Name of the program and hash of the command."""
-        return {**self.identity(), "model": self.program}
+        return {**self._command(), "model": self.program}
+
+    def _command(self) -> dict[str, Any]:
+        return {"type": "command", "command_sha256": hash_of(self.words)}
 
     def replies(self, prompts: Sequence[Prompt], stop: Event) -> list[str | None]:
         """What the program writes about each prompt.
@@ -150,8 +157,7 @@ class MervJudge(Judge):
     def identity(self) -> dict[str, Any]:
         """The model with size and time of its weights' file, since a run may be trained anew in its folder."""
         path = Path(self.config.model) / FILE
-        stat = os.stat(path) if path.is_file() else None
-        weights = [stat.st_size, stat.st_mtime_ns] if stat else None
+        weights = _stat(path) if path.is_file() else None
         return {"model": str(self.config.model), "weights": weights, "type": "merv", **self._options()}
 
     def describe(self) -> dict[str, Any]:
@@ -174,6 +180,12 @@ class MervJudge(Judge):
 
     def _options(self) -> dict[str, Any]:
         return {"max_new_tokens": self.config.max_new_tokens}
+
+
+def _stat(path: Path) -> list[int]:
+    """Size in bytes and time of the last change in ns."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
 
 
 def give_loader(task: object, load: Load) -> None:

@@ -53,6 +53,23 @@ def test_a_command_that_says_nothing_readable_ends(tmp_path):
     assert verdicts(made.build(), made, CASES) == [None, None]
 
 
+def test_a_changed_script_is_another_judge(tmp_path):
+    made = command(tmp_path, f"print({YES!r})")
+    first = verdicts(made.build(), made, CASES)
+
+    changed = command(tmp_path, f"print({NO!r})  # stricter")
+
+    assert verdicts(changed.build(), changed, CASES) == [Verdict(False, 1)] * 2
+    assert first == [Verdict(True, 5)] * 2
+    assert changed.build().describe() == made.build().describe()
+
+
+def test_a_long_word_in_a_command_is_no_file():
+    made = CommandJudgeConfig(command=f"env {'x' * 5000}")
+
+    assert made.build().identity()["files"] == []
+
+
 def test_what_stands_in_a_command_is_not_shown(tmp_path):
     made = CommandJudgeConfig(command="env TOKEN=secret judge")
 
