@@ -20,7 +20,7 @@ from merv.errors import ConfigError
 from merv.evaluation.answers import PREDICTIONS, Answers, Row, hash_of, write_json
 from merv.evaluation.files import VIDEO_SUFFIXES
 from merv.evaluation.questions import Questions, grouped
-from merv.evaluation.task import Task
+from merv.evaluation.task import Item, Task
 from merv.models.answering import device_of
 from merv.models.base import ModelConfig, VideoLM
 from merv.runtime import is_main, rank, world_size
@@ -81,34 +81,46 @@ def evaluate(
     todo = [index for index in range(rank(), len(samples), world_size()) if index not in known]
     log.info("task `%s`: %d of %d items to answer here", task.name, len(todo), len(samples))
     model.eval()
-    with Progress(len(samples), start=len(known)) as progress:
-        done, began = len(known), time.monotonic()
-        for rows in _answer_all(model, samples, todo, generation, batch_size, num_workers, decode_deadline_s):
-            answers.append(rows)
-            done = min(len(samples), done + len(rows) * world_size())  # the others are about as far
-            each = (time.monotonic() - began) / (done - len(known))
-            progress.update(done, {"step_seconds": each, "samples_per_second": 1 / max(each, 1e-9)})
+    coming = _answer_all(model, samples, todo, generation, batch_size, num_workers, decode_deadline_s)
+    _keep(answers, coming, known=len(known), total=len(samples))
     rows = answers.wait()
     if is_main():
         answers.join(rows)
     rows = answers.judge_again(rows)
     items = [answers.item(row) for row in rows]
-    settled = list(task.settle(items)) if is_main() else items
-    if is_main():  # scores, also those of a judge, go to the answers, where others compare them
-        answers.join([{**row, "scores": dict(item.scores)} for row, item in zip(rows, settled, strict=True)])
+    if not is_main():
+        return task.summary(items)
+    settled = list(task.settle(items))
+    # Scores, also those of a judge, go to the answers, where others compare them.
+    answers.join([{**row, "scores": dict(item.scores)} for row, item in zip(rows, settled, strict=True)])
     results = task.summary(settled)
-    if is_main():
-        failed = [{"id": item.sample.id, "reason": item.failed} for item in items if item.failed is not None]
-        if failed:
-            log.warning(
-                "%d of %d items failed and count as wrong, first `%s`: %s; "
-                "to ask them again, delete their lines in %s",
-                *(len(failed), len(items), failed[0]["id"], failed[0]["reason"], out_dir / PREDICTIONS),
-            )
-        counts = {name: results[name] for name in COUNTS if name in results}
-        write_json(out_dir / CARD, {**card, "evaluation": run, **counts})
-        write_json(out_dir / RESULTS, {"task": task.name, "evaluation": run, **results, "failed_items": failed})
+    _write(out_dir, {**card, "evaluation": run}, results, items)
     return results
+
+
+def _keep(answers: Answers, coming: Iterator[list[Row]], *, known: int, total: int) -> None:
+    """Write answers as they come, and show how far all processes are."""
+    done, began = known, time.monotonic()
+    with Progress(total, start=known) as progress:
+        for rows in coming:
+            answers.append(rows)
+            done = min(total, done + len(rows) * world_size())  # the others are about as far
+            each = (time.monotonic() - began) / (done - known)
+            progress.update(done, {"step_seconds": each, "samples_per_second": 1 / max(each, 1e-9)})
+
+
+def _write(out_dir: Path, card: Mapping[str, Any], results: Mapping[str, float | int], items: Sequence[Item]) -> None:
+    """The card and the results, and a warning when items failed."""
+    failed = [{"id": item.sample.id, "reason": item.failed} for item in items if item.failed is not None]
+    if failed:
+        log.warning(
+            "%d of %d items failed and count as wrong, first `%s`: %s; to ask them again, delete their lines in %s",
+            *(len(failed), len(items), failed[0]["id"], failed[0]["reason"], out_dir / PREDICTIONS),
+        )
+    counts = {name: results[name] for name in COUNTS if name in results}
+    write_json(out_dir / CARD, {**card, **counts})
+    about = {"task": card["task"], "evaluation": card["evaluation"]}
+    write_json(out_dir / RESULTS, {**about, **results, "failed_items": failed})
 
 
 def _answer_all(
