@@ -1,10 +1,10 @@
-# make demo | test | check | fmt | golden | parity: everything runs in .venv, which `make setup` fills.
+# make demo | demo-roles | test | check | fmt | golden | parity: everything runs in .venv, which `make setup` fills.
 PYTHON ?= python3
 VENV   := .venv
 PARITY := .parity
 BIN    := $(VENV)/bin
 
-.PHONY: setup demo test check fmt golden parity clean
+.PHONY: setup demo demo-roles test check fmt golden parity clean
 
 setup: $(VENV)/.installed
 
@@ -17,6 +17,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: setup
 	$(BIN)/merv demo
+
+demo-roles: setup
+	$(BIN)/merv demo-roles
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -q

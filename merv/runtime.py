@@ -1,5 +1,6 @@
 """Rank, world size, device, seeding and logging: the few facts about the process that other code asks for."""
 
+import inspect
 import logging
 import os
 import platform
@@ -7,6 +8,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +40,33 @@ def device() -> torch.device:
     if found is None:
         return torch.device("cpu")
     return torch.device(found.type, local_rank())
+
+
+def is_accelerator(device: torch.device) -> bool:
+    """Whether copies to it can overlap with work, from memory that is page-locked."""
+    return device.type not in ("cpu", "meta")
+
+
+def ask(device: torch.device, question: str, *args: Any) -> Any:
+    """What the device's module of torch (torch.cuda, torch.npu, ...) answers; None where it lacks the function.
+
+    For what `torch.accelerator` does not tell, or not everywhere: memory figures of Ascend stand in torch.npu alone.
+    """
+    function = getattr(torch.get_device_module(device), question, None)
+    return None if function is None else function(*args)
+
+
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Whether the device has bfloat16 itself: a slow emulation does not count.  One that cannot say is tried."""
+    supported = getattr(torch.get_device_module(device), "is_bf16_supported", None)
+    if supported is not None:
+        told_apart = "including_emulation" in inspect.signature(supported).parameters
+        return bool(supported(including_emulation=False) if told_apart else supported())
+    try:
+        one = torch.ones(1, 1, dtype=torch.bfloat16, device=device)
+        return bool((one @ one).item() == 1)
+    except RuntimeError:
+        return False
 
 
 def processor() -> str:

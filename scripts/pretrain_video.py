@@ -5,9 +5,7 @@ torchrun --standalone --nproc-per-node 2 scripts/pretrain_video.py --model.type 
 
 import sys
 
-from merv.conf.parse import run_main
-from merv.runs.pretrain import pretrain
-from merv.runs.pretrain_config import PretrainConfig
+from merv.runs.cli import main
 
 if __name__ == "__main__":
-    sys.exit(run_main(pretrain, PretrainConfig))
+    sys.exit(main(["train", *sys.argv[1:]]))

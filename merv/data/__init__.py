@@ -1,9 +1,17 @@
 """Rows to samples to batches; knows no model."""
 
+from merv.data import (  # noqa: F401 - register datasets
+    role_datasets,
+    role_mixtures,
+    role_question_datasets,
+    synthetic_roles,
+)
 from merv.data.dataset import PreparedDataset, Source
 from merv.data.datasets import DatasetConfig, Mixture
+from merv.data.group_sampling import GroupedSampler
 from merv.data.ledger import BadRow, BadSampleLedger
 from merv.data.loader import Loader, build_loader
+from merv.data.role_dataset import RoleDatasetConfig
 from merv.data.sample import IGNORE_INDEX, Batch, Example, Sample, Turn
 from merv.data.sampling import LengthGroupedSampler, SplitModalitySampler, modality_lengths
 from merv.data.workers import WorkerError
@@ -15,10 +23,12 @@ __all__ = [
     "Batch",
     "DatasetConfig",
     "Example",
+    "GroupedSampler",
     "LengthGroupedSampler",
     "Loader",
     "Mixture",
     "PreparedDataset",
+    "RoleDatasetConfig",
     "Sample",
     "Source",
     "SplitModalitySampler",

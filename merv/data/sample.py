@@ -34,6 +34,18 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Moments:
+    """Where in the video an answer lies, for models with a head that finds it; T time steps are what they see."""
+
+    spans: Tensor
+    """(N, 2) float32, start and end of each moment as parts 0..1 of what is shown; at least one."""
+    saliency: Tensor
+    """(T,) float32, 1 at the time steps a moment covers, else 0."""
+    positive: int
+    """A time step drawn from those covered."""
+
+
+@dataclass(frozen=True)
 class Example:
     """One prepared sample: token ids, labels and uint8 frames.  Plain tensors, so that a worker can ship it."""
 
@@ -48,6 +60,14 @@ class Example:
     """In place of frames: what each encoder, by number, gave for them earlier, from a feature cache."""
     clip_key: str = ""
     """Under which the features of these frames are to be kept; empty without a feature cache."""
+    grid: tuple[int, int, int] | None = None
+    """Time steps, rows and columns of patches, where `frames` holds patches in place of frames."""
+    moments: Moments | None = None
+    """What a grounding head is to find; None when it has nothing to learn from this row."""
+    shown: Span | None = None
+    """Seconds of the video that the frames stand for, for answers that name times; None when nobody asks."""
+    role: str = ""
+    """Which of a model's roles is to answer; empty for models without roles."""
 
     @property
     def has_visual(self) -> bool:
@@ -105,6 +125,10 @@ class Batch:
     def num_target_tokens(self) -> int:
         """Label positions that carry loss."""
         return len(self.targets)
+
+    def num_target_rows(self) -> int:
+        """Rows a head beside the LLM learns from."""
+        return 0
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with its tensors on `device`; copies overlap with work when the memory is pinned."""

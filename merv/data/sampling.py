@@ -195,7 +195,7 @@ class SplitModalitySampler(BatchSampler):
         shuffled = [[group[i] for i in _permutation(len(group), generator)] for group in self._groups]
         batches = [self._longest_first(batch) for rows in shuffled for batch in self._chunks(rows)]
         batches = [batches[i] for i in _permutation(len(batches), generator)]
-        return _bring_forward(batches, [max(map(self._full_length, batch)) for batch in batches])
+        return bring_forward(batches, [max(map(self._full_length, batch)) for batch in batches])
 
     def _full_length(self, row: int) -> int:
         return self.lengths[row] + (VISUAL_TOKENS if self.is_visual[row] else 0)
@@ -233,7 +233,7 @@ class LengthGroupedSampler(BatchSampler):
         ordered = [row for i in range(0, len(rows), window) for row in self._longest_first(rows[i : i + window])]
         batches = [self._longest_first(batch) for batch in self._chunks(ordered)]
         batches = [batches[i] for i in _permutation(len(batches), generator)]
-        return _bring_forward(batches, [self.lengths[batch[0]] for batch in batches])
+        return bring_forward(batches, [self.lengths[batch[0]] for batch in batches])
 
     def _identity(self) -> dict[str, Any]:
         return {**super()._identity(), "window_batches": self.window_batches}
@@ -248,7 +248,7 @@ def _permutation(size: int, generator: torch.Generator) -> list[int]:
     return torch.randperm(size, generator=generator).tolist()
 
 
-def _bring_forward(batches: list[list[int]], lengths: list[int]) -> list[list[int]]:
+def bring_forward(batches: list[list[int]], lengths: list[int]) -> list[list[int]]:
     """Swap the first batch with the first of the longest."""
     longest = lengths.index(max(lengths))
     batches[0], batches[longest] = batches[longest], batches[0]

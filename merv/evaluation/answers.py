@@ -12,12 +12,16 @@ from typing import Any
 from merv.data.sample import Sample
 from merv.errors import ConfigError, RunStopped
 from merv.evaluation.task import Item, Parsed, Task
+from merv.models.reply import Reply
 from merv.runtime import rank, world_size
 
 PREDICTIONS = "predictions.jsonl"
 PATIENCE_S = 3600.0
 """Seconds without a new answer from another process after which it is given up."""
 POLL_S = 0.5
+
+MORE = ("spans", "score", "record")
+"""What a row holds where a reply has more than a text."""
 
 Row = dict[str, Any]
 
@@ -70,7 +74,7 @@ class Answers:
         return rows
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Judge answers, `{index, text, failed}`, and write them."""
+        """Judge answers, `{index, text, failed}` and what else of a reply there is, and write them."""
         lines = [json.dumps(self._judged(row), ensure_ascii=False) + "\n" for row in rows]
         with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write("".join(lines))
@@ -102,10 +106,10 @@ class Answers:
 
     def _judged(self, row: Row) -> Row:
         sample = self.samples[row["index"]]
-        parsed = self.task.parse(sample, row["text"]) if row["failed"] is None else Parsed(ok=False)
+        parsed = self.task.read(sample, reply_of(row)) if row["failed"] is None else Parsed(ok=False)
         kept = {key: sample.meta[key] for key in ("kind", "answer") if key in sample.meta}
         return {
-            **{key: row[key] for key in ("index", "text", "failed")},
+            **{key: row[key] for key in ("index", "text", "failed", *MORE) if key in row},
             "id": sample.id,
             **kept,
             **asdict(parsed),
@@ -117,6 +121,25 @@ class Answers:
         """The row as the task's summary takes it."""
         parsed = Parsed(row["value"], row["ok"])
         return Item(self.samples[row["index"]], row["scores"], parsed, row["text"], row["failed"])
+
+
+def row_of(index: int, reply: Reply) -> Row:
+    """The row of an answered item."""
+    found = {"spans": reply.spans, "score": reply.score, "record": getattr(reply, "record", None)}
+    more = {key: found[key] for key in MORE if found[key] is not None}
+    return {"index": index, "text": reply.text, "failed": None, **more}
+
+
+def failed_row(index: int, reason: str) -> Row:
+    """The row of an item that could not be asked about."""
+    return {"index": index, "text": "", "failed": " ".join(reason.split())}
+
+
+def reply_of(row: Row) -> Reply:
+    """The reply a row was made of."""
+    spans = row.get("spans")
+    moments = None if spans is None else tuple((float(start), float(end), float(score)) for start, end, score in spans)
+    return Reply(row["text"], moments, row.get("score"))
 
 
 def _rows(path: Path) -> Iterator[Row]:

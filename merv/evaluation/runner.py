@@ -1,4 +1,4 @@
-"""Ask a model every question of a task, keep each answer as it comes, and sum up.
+"""Have every question of a task answered, keep each answer as it comes, and sum up.
 
 A folder holds one evaluation: `predictions.jsonl` (a row an item, appended), `results.json` and `card.json`.  It can
 be interrupted and taken up again.  Several processes share the items by rank; each appends to a file of its own, and
@@ -12,17 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import draccus
-import torch
-
-from merv.data.sample import Batch, Sample
+from merv.data.sample import Sample
 from merv.errors import ConfigError
+from merv.evaluation.answering import Answering, ModelAnswering
 from merv.evaluation.answers import PREDICTIONS, Answers, Row, hash_of, write_json
 from merv.evaluation.files import VIDEO_SUFFIXES
-from merv.evaluation.questions import Questions, grouped
 from merv.evaluation.task import Item, Task
-from merv.models.answering import device_of
-from merv.models.base import ModelConfig, VideoLM
+from merv.models.base import VideoLM
 from merv.runtime import is_main, rank, world_size
 from merv.training.progress import Progress
 
@@ -46,33 +42,51 @@ def evaluate(
     resume: bool = True,
     about_model: Mapping[str, Any] | None = None,
 ) -> dict[str, float | int]:
-    """Answer every sample of `task` and write the folder; every process returns the summary over all items.
-
-    An item whose media cannot be used is wrong and counted as failed.
-
-    Args:
-        model: What is asked, on the device it is to run on.
-        task: What is asked for.
-        batch_size: Prompts answered at a time.
-        out_dir: Folder of this evaluation; all processes see the same one.
-        max_new_tokens: Longest answer.
-        num_workers: Processes that decode ahead; 0 decodes here.
-        decode_deadline_s: Seconds one item may take to decode before it has failed.
-        resume: Go on after the answers `out_dir` already holds; otherwise there must be none.
-        about_model: Where the model comes from, path and hash of its weights, for the card.
+    """Ask a model every question of `task`, a batch at a time; see `merv.evaluation.answering:ModelAnswering`.
 
     Raises:
         ConfigError: a number makes no sense, or `out_dir` holds answers of something else.
         RunStopped: another process stopped answering.
     """
+    if batch_size < 1 or max_new_tokens < 1:
+        raise ConfigError(f"batch_size {batch_size}, max_new_tokens {max_new_tokens}: each must be at least 1")
+    answering = ModelAnswering(
+        model,
+        batch_size=batch_size,
+        max_new_tokens=max_new_tokens,
+        num_workers=num_workers,
+        decode_deadline_s=decode_deadline_s,
+    )
+    return evaluate_with(answering, task, out_dir=out_dir, resume=resume, about_model=about_model)
+
+
+def evaluate_with(
+    answering: Answering,
+    task: Task,
+    *,
+    out_dir: Path,
+    resume: bool = True,
+    about_model: Mapping[str, Any] | None = None,
+) -> dict[str, float | int]:
+    """Have every sample of `task` answered and write the folder; every process returns the summary over all items.
+
+    An item whose media cannot be used is wrong and counted as failed.
+
+    Args:
+        answering: Who answers.
+        task: What is asked for.
+        out_dir: Folder of this evaluation; all processes see the same one.
+        resume: Go on after the answers `out_dir` already holds; otherwise there must be none.
+        about_model: Where the model comes from, path and hash of its weights, for the card.
+
+    Raises:
+        ConfigError: there is nothing to ask, or `out_dir` holds answers of something else.
+        RunStopped: another process stopped answering.
+    """
     samples = task.samples()
-    if not samples or batch_size < 1 or max_new_tokens < 1:
-        raise ConfigError(
-            f"task `{task.name}`: {len(samples)} samples, batch_size {batch_size}, max_new_tokens {max_new_tokens}; "
-            "each must be at least 1"
-        )
-    generation = {"max_new_tokens": max_new_tokens, "do_sample": False, "num_beams": 1}
-    card = _card(model, task, samples, generation, about_model or {})
+    if not samples:
+        raise ConfigError(f"task `{task.name}` has no samples; it asks nothing")
+    card = _card(answering, task, samples, about_model or {})
     weights = card["model"].get("weights_sha256", card["model"])  # the same weights may have moved
     judged_later = {"versions": None, "judge": None}  # a judge comes after the answers
     run = hash_of({**card, "model": weights, **judged_later, "media": _shown(samples)})
@@ -80,9 +94,7 @@ def evaluate(
     known = answers.read()
     todo = [index for index in range(rank(), len(samples), world_size()) if index not in known]
     log.info("task `%s`: %d of %d items to answer here", task.name, len(todo), len(samples))
-    model.eval()
-    coming = _answer_all(model, samples, todo, generation, batch_size, num_workers, decode_deadline_s)
-    _keep(answers, coming, known=len(known), total=len(samples))
+    _keep(answers, answering.rows(samples, todo), known=len(known), total=len(samples))
     rows = answers.wait()
     if is_main():
         answers.join(rows)
@@ -123,41 +135,8 @@ def _write(out_dir: Path, card: Mapping[str, Any], results: Mapping[str, float |
     write_json(out_dir / RESULTS, {**about, **results, "failed_items": failed})
 
 
-def _answer_all(
-    model: VideoLM,
-    samples: Sequence[Sample],
-    todo: Sequence[int],
-    generation: Mapping[str, Any],
-    batch_size: int,
-    num_workers: int,
-    decode_deadline_s: float,
-) -> Iterator[list[Row]]:
-    """The rows of one batch after the other, decoding ahead."""
-    questions = Questions(model.processor, grouped(samples, todo, batch_size))
-    with questions.loader(num_workers=num_workers, decode_deadline_s=decode_deadline_s) as loader:
-        for groups, batch in zip(questions.batches, loader, strict=True):
-            texts = dict(zip(batch.indices, _respond(model, batch, generation), strict=True))
-            asked = [index for group in groups for index in group.indices]
-            yield [_row(index, texts, questions.reasons) for index in sorted(asked)]
-
-
-def _respond(model: VideoLM, batch: Batch, generation: Mapping[str, Any]) -> list[str]:
-    """Answers to a batch; none when nothing in it could be prepared."""
-    if not batch.indices:
-        return []
-    with torch.inference_mode():
-        return model.respond(batch.to(device_of(model)), **generation)
-
-
-def _row(index: int, texts: Mapping[int, str], reasons: Mapping[int, str]) -> Row:
-    return {"index": index, "text": texts.get(index, ""), "failed": None if index in texts else reasons[index]}
-
-
-def _card(
-    model: VideoLM, task: Task, samples: Sequence[Sample], generation: Mapping[str, Any], about: Mapping[str, Any]
-) -> dict[str, Any]:
+def _card(answering: Answering, task: Task, samples: Sequence[Sample], about: Mapping[str, Any]) -> dict[str, Any]:
     """What one has to know to compare the numbers with others."""
-    config = draccus.encode(model.config, ModelConfig)
     prompts = [[sample.id, *((turn.role, turn.text) for turn in sample.turns)] for sample in samples]
     return {
         "task": task.name,
@@ -165,10 +144,7 @@ def _card(
         "parser": task.parser,
         "prompts_sha256": hash_of(prompts),
         "model": dict(about),
-        "frames": config.get("num_frames"),
-        "resize": config.get("image_resize_strategy"),
-        "model_config": config,
-        "generation": dict(generation),
+        **answering.about(),
         "decoder": "av",
         "versions": {name: _version(name) for name in PACKAGES},
     }

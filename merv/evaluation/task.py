@@ -9,6 +9,7 @@ from typing import Any
 from draccus import ChoiceRegistry
 
 from merv.data.sample import Sample
+from merv.models.reply import Reply
 from merv.registry import Registry
 
 
@@ -59,6 +60,10 @@ class Task(ABC):
     @abstractmethod
     def parse(self, sample: Sample, text: str) -> Parsed:
         """Read the model's answer to a sample."""
+
+    def read(self, sample: Sample, reply: Reply) -> Parsed:
+        """Read a whole reply, moments that a head found included; its text, where a task has no use for more."""
+        return self.parse(sample, reply.text)
 
     @abstractmethod
     def score(self, sample: Sample, parsed: Parsed) -> dict[str, float]:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from draccus import ChoiceRegistry
@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from merv.data.sample import Batch, Example, Sample
 from merv.errors import ConfigError, SampleError
 from merv.models.answering import Media, answer_all, answer_in_pieces, samples_of
-from merv.models.stage import StageConfig, StageName
+from merv.models.lora import add_lora, merge_lora
+from merv.models.reply import Reply
+from merv.models.stage import TRAINED_PARTS, LoraConfig, StageConfig, StageName
 from merv.registry import Registry
 
 
@@ -24,6 +26,8 @@ class Output(NamedTuple):
     """() cross-entropy summed over target tokens; the strategy divides by the step's global token count."""
     num_tokens: Tensor
     """() int64, target tokens behind `loss_sum`."""
+    row_loss_sum: Tensor | None = None
+    """() what a head is to learn, summed over the rows that say so (`Batch.num_target_rows`); None without a head."""
 
 
 @dataclass
@@ -114,6 +118,10 @@ class VideoLM(nn.Module, ABC):
 
     processor: Processor
     config: ModelConfig
+    adapters_stay: ClassVar[bool] = False
+    """Whether loaded adapters stay beside the weights they sit on instead of becoming part of them."""
+    base_changed: bool = False
+    """Whether the LLM's own weights came from an earlier run."""
 
     @abstractmethod
     def parts(self) -> Mapping[str, nn.Module]:
@@ -130,6 +138,10 @@ class VideoLM(nn.Module, ABC):
     @abstractmethod
     def respond(self, batch: Batch, **options: Any) -> list[str]:
         """Answers to left-padded prompts, one string a row; `options` are those of transformers' generate."""
+
+    def reply(self, batch: Batch, **options: Any) -> list[Reply]:
+        """The same with what a head or a probability adds to the words; only the words, where a family has no more."""
+        return [Reply(text) for text in self.respond(batch, **options)]
 
     def stream(self, batch: Batch, **options: Any) -> Iterator[str]:
         """The answer to a batch of one prompt, piece by piece; whole, where a family has no better way."""
@@ -174,6 +186,22 @@ class VideoLM(nn.Module, ABC):
         if several:
             raise ConfigError(f"stream gives one answer; found {len(samples)} prompts")
         return answer_in_pieces(self, samples[0], **options)
+
+    def learning_parts(self, stage: StageName) -> list[str]:
+        """Names of the parts a stage trains."""
+        return [part for part in self.parts() if part in TRAINED_PARTS[stage]]
+
+    def add_adapters(self, lora: LoraConfig) -> None:
+        """Put adapters into the part called llm; they learn, everything else in it is frozen.
+
+        Raises:
+            ConfigError: none of their target modules is there.
+        """
+        add_lora(self.parts()["llm"].model, lora)
+
+    def settle_adapters(self) -> None:
+        """Adapters that were loaded become part of the weights; families that switch between them keep them."""
+        merge_lora(self.parts()["llm"].model)
 
     def enter(self, stage: StageName) -> None:
         """Hear which stage begins, once its parts are set to learn."""

@@ -8,8 +8,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import Checkpoi
 
 from merv.errors import ConfigError
 from merv.models.base import VideoLM
-from merv.models.lora import add_lora
-from merv.models.stage import TRAINED_PARTS, StageConfig, StageName
+from merv.models.stage import StageConfig, StageName
 
 
 def set_stage(model: VideoLM, name: StageName, stage: StageConfig) -> list[str]:
@@ -20,14 +19,17 @@ def set_stage(model: VideoLM, name: StageName, stage: StageConfig) -> list[str]:
     Raises:
         ConfigError: adapters are asked for in a stage that does not train the LLM.
     """
-    learning = [part for part in model.parts() if part in TRAINED_PARTS[name]]
+    learning = model.learning_parts(name)
     if stage.lora.rank and "llm" not in learning:
         raise ConfigError(f"lora.rank is {stage.lora.rank}, but stage {name} does not train the llm; set it to 0")
     for part, module in model.parts().items():
         module.requires_grad_(part in learning)
         module.train(part in learning)
     if stage.lora.rank:
-        add_lora(model.parts()["llm"].model, stage.lora)
+        model.add_adapters(stage.lora)
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.is_floating_point():
+            parameter.data = parameter.data.float()  # an optimiser's small steps are lost in bfloat16
     return learning
 
 

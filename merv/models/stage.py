@@ -31,6 +31,8 @@ class LoraConfig:
     """Dropout before the adapter, a probability."""
     target_modules: list[str] = field(default_factory=list)
     """Names of linear layers, such as q_proj; empty means every linear layer of the LLM except its head."""
+    modules_to_save: list[str] = field(default_factory=list)
+    """Modules that learn whole beside the adapters and are kept with them, such as embed_tokens and lm_head."""
 
     def __post_init__(self) -> None:
         """Refuse values peft would refuse later and less clearly."""

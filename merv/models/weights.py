@@ -13,7 +13,7 @@ from torch import Tensor
 
 from merv.errors import CheckpointError
 from merv.models.base import VideoLM
-from merv.models.lora import add_lora, merge_lora
+from merv.models.lora import is_adapter
 from merv.models.stage import LoraConfig
 
 FILE = "model.safetensors"
@@ -77,10 +77,12 @@ def load_parts(model: VideoLM, path: Path) -> list[str]:
     """
     tensors, parts, lora = read_parts(path)
     if lora.rank:
-        add_lora(model.parts()["llm"].model, lora)
+        model.add_adapters(lora)
+    elif "llm" in parts:
+        model.base_changed = True
     lay_parts(model, tensors, parts, path, whole_llm=not lora.rank)
     if lora.rank:
-        merge_lora(model.parts()["llm"].model)
+        model.settle_adapters()
     return parts
 
 
@@ -107,7 +109,7 @@ def lay_parts(
             here = tuple(own[name].shape) if name in own else "nothing"
             raise CheckpointError(f"{path} is of another model: `{name}` is {tuple(tensor.shape)} there, {here} here")
     expected = {
-        n for n in own if n.split(".", 1)[0] in parts and (whole_llm or not n.startswith("llm.") or "lora_" in n)
+        n for n in own if n.split(".", 1)[0] in parts and (whole_llm or not n.startswith("llm.") or is_adapter(n))
     }
     missing = sorted(expected - set(tensors))
     if missing:

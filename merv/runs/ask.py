@@ -4,9 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from merv.agent.chain import ChainConfig, chosen_paths
+from merv.agent.roles import read_roles
 from merv.conf.options import words_apart
 from merv.data.sample import Sample, Turn
 from merv.errors import ConfigError, SampleError
+from merv.evaluation.tasks.protocols import ask_merv
 from merv.models.answering import answer_all, answer_in_pieces
 from merv.models.base import VideoLM
 from merv.runs.load import load, paths_of
@@ -25,12 +28,22 @@ class AskConfig:
     """Still image, in place of a video."""
     question: str = ""
     """What to ask."""
+    options: list[str] = field(default_factory=list)
+    """Texts of which one is the answer, such as ring,cross,square, with or without letters; empty leaves it free."""
     start: float | None = None
     """Second of the video to begin at; None means its beginning."""
     end: float | None = None
     """Second of the video to end at; None means its end."""
     max_new_tokens: int = 256
-    """Longest answer in tokens."""
+    """Longest answer in tokens; with an agent, that of the answerer."""
+    agent: list[str] = field(default_factory=list)
+    """Roles that answer together: planner,grounder,verifier,answerer, or some of them; `mupa` for MUPA's paths.
+    Empty asks the model itself."""
+    chain: ChainConfig = field(default_factory=ChainConfig)
+    """Options of the agent."""
+    timeline: Path | None = None
+    """Where an agent draws what it found, a PNG; the record goes beside it as JSON.  None means
+    <name of the video>-timeline.png in this folder."""
 
     llm_path: Path | None = None
     """Local folder with the LLM's files, in place of the hub's; None means what the run says."""
@@ -48,6 +61,14 @@ class AskConfig:
             raise ConfigError(f"start {start:g} s and end {end:g} s: expected 0 <= start <= end")
         if self.max_new_tokens < 1:
             raise ConfigError(f"max_new_tokens is {self.max_new_tokens}; it must be at least 1")
+        self.options = _without_letters(self.options)
+        if len(self.options) == 1:
+            raise ConfigError("options has one text; give at least two, with commas between: --options ring,cross")
+        chosen_paths(self.agent, read_roles(self.agent), self.chain)
+        if self.agent and self.video is None:
+            raise ConfigError("agent: an agent looks for moments of a video; name one: merv ask RUN VIDEO QUESTION")
+        if self.timeline is not None and not self.agent:
+            raise ConfigError("timeline: only an agent finds moments to draw; name its roles: --agent mupa")
 
     def sample(self) -> Sample:
         """The question as a sample."""
@@ -58,7 +79,9 @@ class AskConfig:
             whole = self.start is None and self.end is None
             span = None if whole else Span(self.start or 0.0, float("inf") if self.end is None else self.end)
             media = (MediaRef(self.video, "video", span),)
-        return Sample("question", (Turn("user", self.question),), media)
+        text = ask_merv(self.question, self.options, "") if self.options else self.question
+        meta = {"question": self.question, **({"options": self.options} if self.options else {})}
+        return Sample("question", (Turn("user", text),), media, meta=meta)
 
 
 def named(args: Sequence[str]) -> list[str]:
@@ -79,6 +102,14 @@ def named(args: Sequence[str]) -> list[str]:
     return [f"--{name}={word}" for name, word in zip(free, words, strict=False)] + options
 
 
+def _without_letters(options: Sequence[str]) -> list[str]:
+    """`(A) ring` and so on without the letters, if all have the right one."""
+    marks = [f"({chr(ord('A') + number)}) " for number in range(len(options))]
+    if all(option.startswith(mark) for option, mark in zip(options, marks, strict=True)):
+        return [option[len(mark) :] for option, mark in zip(options, marks, strict=True)]
+    return list(options)
+
+
 def _is_path(word: str) -> bool:
     """Whether a word is meant as a file or folder: it exists, or looks like `clip.mp4`."""
     return " " not in word and bool(Path(word).suffix or Path(word).exists())
@@ -95,6 +126,10 @@ def run(config: AskConfig, write: Callable[[str], object]) -> int:
         if not ref.path.exists():  # said before a large model is loaded
             raise SampleError(f"{ref.kind} `{ref.path}` does not exist; check the path")
     model = load(config.model, **paths_of(config))
+    if config.agent:
+        from merv.runs.ask_agent import ask_agent
+
+        return ask_agent(config, model, sample, write)
     for piece in answer_in_pieces(model, sample, max_new_tokens=config.max_new_tokens, do_sample=False):
         write(piece)
     write("\n")

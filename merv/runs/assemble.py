@@ -8,6 +8,7 @@ from torch import nn
 
 from merv import runtime
 from merv.data.dataset import PreparedDataset, Source
+from merv.data.group_sampling import GroupedSampler, row_kinds
 from merv.data.ledger import BadSampleLedger
 from merv.data.loader import Loader, build_loader
 from merv.data.sampling import BatchSampler, LengthGroupedSampler, SplitModalitySampler, modality_lengths
@@ -58,7 +59,10 @@ def build_sampler(config: PretrainConfig, source: Source, model: VideoLM) -> Bat
     size = config.stage_config.global_batch_size
     if config.sampler == "split-modality":
         return SplitModalitySampler(lengths, size, seed=config.seed)
-    return LengthGroupedSampler([length for _, length in lengths], size, seed=config.seed)
+    text_lengths = [length for _, length in lengths]
+    if config.sampler == "grouped":
+        return GroupedSampler(row_kinds(source), size, seed=config.seed, lengths=text_lengths)
+    return LengthGroupedSampler(text_lengths, size, seed=config.seed)
 
 
 def num_steps(stage: StageConfig, steps_per_epoch: int) -> int:
@@ -69,7 +73,7 @@ def num_steps(stage: StageConfig, steps_per_epoch: int) -> int:
 def precision(config: ModelConfig, device: torch.device) -> Precision:
     """bfloat16 where it is wanted and the device computes in it."""
     wanted = config.enable_mixed_precision_training and device.type != "cpu"
-    if wanted and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+    if wanted and not runtime.computes_in_bfloat16(device):
         logger.warning("this device does not compute in bfloat16; computing in float32")
         wanted = False
     if not wanted:

@@ -17,7 +17,9 @@ usage: merv COMMAND [options]
   ask      ask a model about a video             merv ask runs/demo-full-finetune clip.mp4 "What shape is it?"
   eval     score a model on a task               merv eval --model runs/demo-full-finetune --task synthetic-mcq
   compare  two evaluations side by side          merv compare runs/a runs/b --task synthetic-mcq
+  export   join roles in one folder              merv export roles runs/a runs/b --out agent
   demo     draw data, train, score: the tour     merv demo
+  demo-roles  the same for roles in a chain      merv demo-roles
   list     names one can choose                  merv list video-backbones
   doctor   versions, devices, decoders, disk     merv doctor
 
@@ -39,7 +41,16 @@ def main(args: Sequence[str] | None = None) -> int:
         tail = did_you_mean(name, COMMANDS).replace("registered:", "commands:")
         sys.stderr.write(f"merv: error: unknown command `{name}`; {tail}\n")
         return 2
-    return COMMANDS[name](rest)
+    try:
+        return COMMANDS[name](rest)
+    except (ImportError, RuntimeError) as error:
+        from merv.runs.backends import explain  # an accelerator's package may keep torch from being imported
+
+        trouble = explain(error)
+        if trouble is None:
+            raise
+        sys.stderr.write(f"merv {name}: error: {trouble}\n")
+        return 2
 
 
 def _train(args: list[str]) -> int:
@@ -82,11 +93,28 @@ def _compare(args: list[str]) -> int:
     return _in_one_line(action, "merv compare")
 
 
+def _export(args: list[str]) -> int:
+    from merv import runtime
+    from merv.conf.parse import run_main
+    from merv.runs.export import ExportRolesConfig, export_roles, named
+
+    runtime.setup_logging()
+    prog = "merv export roles"
+    return _in_one_line(lambda: run_main(export_roles, ExportRolesConfig, named(args), prog=prog), prog)
+
+
 def _demo(args: list[str]) -> int:
     from merv.conf.parse import run_main
     from merv.runs.demo import DemoConfig, run
 
     return run_main(lambda c: run(c, _write_line), DemoConfig, args, prog="merv demo")
+
+
+def _demo_roles(args: list[str]) -> int:
+    from merv.conf.parse import run_main
+    from merv.runs.demo_roles import DemoRolesConfig, run
+
+    return run_main(lambda c: run(c, _write_line), DemoRolesConfig, args, prog="merv demo-roles")
 
 
 def _list(args: list[str]) -> int:
@@ -169,7 +197,9 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "ask": _ask,
     "eval": _eval,
     "compare": _compare,
+    "export": _export,
     "demo": _demo,
+    "demo-roles": _demo_roles,
     "list": _list,
     "doctor": _doctor,
 }

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+
+from merv.runs import backends
 
 Status = Literal["ok", "note", "missing", "broken"]
 
@@ -128,10 +131,24 @@ def _required() -> Iterator[Check]:
 
 
 def _imports() -> Iterator[Check]:
-    for name in _COMPILED:
-        check = check_import(name)
-        if check is not None:
-            yield check
+    first = "torch" not in sys.modules
+    with backends.held_back():  # so that one that cannot be loaded leaves torch whole
+        checks = [check_import(name) for name in _COMPILED]
+    yield from (check for check in checks if check is not None)
+    if first and "torch" in sys.modules:
+        yield from _backends()
+
+
+def _backends() -> Iterator[Check]:
+    """Load what torch would have loaded, were it not for us."""
+    for name in backends.names():
+        if trouble := backends.load(name):
+            yield Check("packages", name, "broken", f"cannot be loaded: {trouble.reason}", trouble.remedy)
+        elif backends.left_out():
+            found = f"{backends.SWITCH} keeps torch from loading it"
+            yield Check("packages", name, "note", found, f"unset {backends.SWITCH}")
+        else:
+            yield Check("packages", name, "ok", "loaded by torch")
 
 
 def check_import(name: str) -> Check | None:
@@ -169,14 +186,15 @@ def _devices() -> Iterator[Check]:
         return
     kind = torch.accelerator.current_accelerator()
     assert kind is not None, "an available accelerator has a type"
-    backend = getattr(torch, kind.type)
+    from merv import runtime
+    from merv.training.metrics import device_name
+
     for index in range(torch.accelerator.device_count()):
-        name = backend.get_device_name(index)
-        free, total = torch.accelerator.get_memory_info(index)
-        bf16 = getattr(backend, "is_bf16_supported", lambda: None)()
-        words = {True: "bfloat16", False: "no bfloat16", None: "bfloat16 unknown"}[bf16]
-        found = f"{name}, {_gib(total)}, {_gib(free)} free, {words}"
-        yield Check("devices", f"{kind.type}:{index}", "ok" if bf16 is not False else "note", found)
+        device = torch.device(kind.type, index)
+        free, total = runtime.ask(device, "mem_get_info", device) or torch.accelerator.get_memory_info(device)
+        bf16 = runtime.computes_in_bfloat16(device)
+        found = f"{device_name(device)}, {_gib(total)}, {_gib(free)} free, {'' if bf16 else 'no '}bfloat16"
+        yield Check("devices", str(device), "ok" if bf16 else "note", found)
 
 
 def _decoders() -> Iterator[Check]:

@@ -2,16 +2,22 @@
 
 import logging
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import merv.evaluation.tasks  # noqa: F401 - registers the tasks
+from merv.agent.chain import ChainConfig, chosen_paths
+from merv.agent.roles import as_role_model, read_roles
 from merv.errors import ConfigError
 from merv.evaluation import report
+from merv.evaluation.answering import Answering, ModelAnswering
 from merv.evaluation.judge import give_loader
-from merv.evaluation.runner import evaluate
-from merv.evaluation.task import TaskConfig
+from merv.evaluation.runner import evaluate_with
+from merv.evaluation.task import Task, TaskConfig
+from merv.models.base import VideoLM
 from merv.models.published import CHECKPOINT, MODELS, find_run
+from merv.models.qwen2_vl.published import ROLE_MODELS, find_roles, is_roles, weight_files
 from merv.models.weights import FILE
 from merv.runs.folder import hash_of_file
 from merv.runs.load import load, paths_of
@@ -29,11 +35,17 @@ class EvalConfig:
     task: TaskConfig = field(default_factory=lambda: TaskConfig.new("synthetic-mcq"))
     """What to ask; `merv list tasks`."""
     batch_size: int = 8
-    """Questions answered at a time."""
+    """Questions answered at a time; an agent answers one after the other."""
     max_new_tokens: int = 32
-    """Longest answer in tokens."""
+    """Longest answer in tokens; with an agent, that of the answerer."""
+    agent: list[str] = field(default_factory=list)
+    """Roles that answer together: planner,grounder,verifier,answerer, or some of them; `mupa` for MUPA's paths.
+    Empty asks the model itself."""
+    chain: ChainConfig = field(default_factory=ChainConfig)
+    """Options of the agent."""
     out_dir: Path | None = None
-    """Folder of the predictions and results; None means eval/<task> in the run's folder."""
+    """Folder of the predictions and results; None means eval/<task> in the run's folder, and for an agent
+    eval/<task>-agent-<roles>."""
     num_workers: int = 2
     """Processes that decode ahead; 0 decodes in the evaluating process."""
     decode_deadline_s: float = 60.0
@@ -59,6 +71,7 @@ class EvalConfig:
                 f"num_workers {self.num_workers} must be at least 0 and decode_deadline_s {self.decode_deadline_s:g} "
                 "above 0"
             )
+        chosen_paths(self.agent, read_roles(self.agent), self.chain)
 
 
 def run(config: EvalConfig) -> int:
@@ -69,23 +82,44 @@ def run(config: EvalConfig) -> int:
     """
     task = config.task.build()
     give_loader(task, load)
-    out_dir = config.out_dir or _beside(config.model) / "eval" / task.name
     model = load(config.model, **paths_of(config))
-    results = evaluate(
-        model,
-        task,
-        batch_size=config.batch_size,
-        out_dir=out_dir,
-        max_new_tokens=config.max_new_tokens,
-        num_workers=config.num_workers,
-        decode_deadline_s=config.decode_deadline_s,
-        resume=config.resume,
-        about_model=about_run(config.model),
+    name, answering = who_answers(config, model, task)
+    out_dir = config.out_dir or _beside(config.model) / "eval" / name
+    results = evaluate_with(
+        answering, task, out_dir=out_dir, resume=config.resume, about_model=about_run(config.model)
     )
     if is_main():
         row = {"task": task.name, **results}
         logger.info("results in %s\n%s", out_dir, report.table([row], list(row)))
     return 0
+
+
+def who_answers(config: EvalConfig, model: VideoLM, task: Task) -> tuple[str, Answering]:
+    """The agent, or the model itself, and the name of the folder for its answers.
+
+    Raises:
+        ConfigError: the model does not play the roles, or the task asks nothing an agent can answer.
+    """
+    if not config.agent:
+        return task.name, ModelAnswering(
+            model,
+            batch_size=config.batch_size,
+            max_new_tokens=config.max_new_tokens,
+            num_workers=config.num_workers,
+            decode_deadline_s=config.decode_deadline_s,
+        )
+    from merv.agent.evaluate import ChainAnswering
+
+    answering = ChainAnswering(
+        as_role_model(model, read_roles(config.agent), str(config.model)),
+        task,
+        config.agent,
+        config.chain,
+        max_new_tokens=config.max_new_tokens,
+        num_workers=config.num_workers,
+        decode_deadline_s=config.decode_deadline_s,
+    )
+    return f"{task.name}-{answering.name}", answering
 
 
 def _beside(path: Path) -> Path:
@@ -99,8 +133,18 @@ def about_run(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: a published model that cannot be had.
     """
+    if str(path) in ROLE_MODELS and not path.is_dir():
+        return _about_roles(path, find_roles(str(path)))
+    if not (path / FILE).is_file() and is_roles(path):
+        return _about_roles(path, path)
     if str(path) in MODELS and not path.is_dir():
         file = find_run(str(path)).checkpoint
     else:
         file = path / FILE if (path / FILE).is_file() else path / CHECKPOINT
     return {"path": str(path), "weights_sha256": hash_of_file(file)}
+
+
+def _about_roles(path: Path, folder: Path) -> dict[str, Any]:
+    """The same of a folder of roles: one hash of its files' hashes."""
+    lines = [f"{file.relative_to(folder)} {hash_of_file(file)}" for file in weight_files(folder)]
+    return {"path": str(path), "weights_sha256": sha256("\n".join(lines).encode()).hexdigest()}

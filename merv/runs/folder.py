@@ -18,6 +18,7 @@ from merv.conf import files
 from merv.data.dataset import Source
 from merv.errors import CheckpointError, ConfigError, MervError
 from merv.models.base import VideoLM
+from merv.models.lora import is_adapter
 from merv.models.published import CHECKPOINT, MODELS, find_run, load_checkpoint
 from merv.models.stage import StageConfig
 from merv.models.weights import FILE, load_parts, save_parts
@@ -153,11 +154,12 @@ def export_model(
         return
     lora = config.stage_config.lora
     own: Any = getattr(model, "module", model)
-    only_adapters = bool(lora.rank) and "llm" not in own.unpublished_parts() and "llm" not in inherited
+    changed = "llm" in own.unpublished_parts() or ("llm" in inherited and not own.adapters_stay)
+    only_adapters = bool(lora.rank) and not changed
     kept = {
         name: t
         for name, t in state.items()
-        if name.split(".", 1)[0] in parts and not (only_adapters and name.startswith("llm.") and "lora_" not in name)
+        if name.split(".", 1)[0] in parts and not (only_adapters and name.startswith("llm.") and not is_adapter(name))
     }
     save_parts(config.run_dir / FILE, kept, parts, lora)
     (config.run_dir / "config.json").write_text(json.dumps(files.encode(config), indent=1))

@@ -48,6 +48,11 @@ def listing(kind: str) -> str:
         from merv.runs import facts
 
         return facts.video_backbones() if kind == "video-backbones" else facts.llm_backbones()
+    if kind == "models":
+        from merv.models.qwen2_vl.published import ROLE_MODELS
+
+        published = [f"{name}  published: {what}; merv.load fetches them" for name, what in ROLE_MODELS.items()]
+        return "\n".join([table(family), *published])
     return table(family)
 
 
@@ -61,8 +66,10 @@ def descriptions(kind: str) -> dict[str, str]:
     found = {name: first_line(family.get(name)) for name in family.available()}
     if kind == "models":
         from merv.models.published import MODELS
+        from merv.models.qwen2_vl.published import ROLE_MODELS
 
-        found |= {name: f"published: {what}" for name, what in MODELS.items() if name not in found}
+        named = {**MODELS, **ROLE_MODELS}
+        found |= {name: f"published: {what}" for name, what in named.items() if name not in found}
     return found
 
 

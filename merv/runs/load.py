@@ -1,5 +1,6 @@
-"""`merv.load`: a run's folder, or the name of a published model -> a model that answers."""
+"""`merv.load`: a run's folder, one of roles, or the name of a published model -> a model that answers."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,13 @@ import torch
 from merv import runtime
 from merv.conf import files
 from merv.conf.parse import parse
-from merv.errors import CheckpointError
+from merv.errors import CheckpointError, ConfigError
 from merv.models import published
 from merv.models.base import ModelConfig, VideoLM
 from merv.models.freeze import cast_frozen
 from merv.models.multi_encoder.config import MultiEncoderConfig
+from merv.models.qwen2_vl import published as roles
+from merv.models.qwen2_vl.config import Qwen2VLConfig
 from merv.models.weights import FILE, load_parts, read_header
 from merv.runs.pretrain_config import PretrainConfig
 
@@ -27,12 +30,13 @@ def load(
     """Load a model, ready to generate.  Each weight is read once, into memory it stays in.
 
     Args:
-        path: a run's folder, of merv or in the original's layout (config.json, checkpoints/latest-checkpoint.pt), or
-            the name of a published model, such as "merv-full".
+        path: a run's folder, of merv or in the original's layout (config.json, checkpoints/latest-checkpoint.pt); a
+            folder of roles as VideoMind publishes them; or the name of a published model, such as "merv-full" or
+            "yeliudev/VideoMind-2B".
         device: where to put it; None means the accelerator if there is one.
         dtype: type of the weights; None means bfloat16 on an accelerator, float32 on a CPU.
         options: fields of the model's config in place of what the run says, such as `llm_path="llama-2-7b"`,
-            `video_backbone_paths={"dinov2": "dinov2-large"}` or `protocol="merv"`.
+            `video_backbone_paths={"dinov2": "dinov2-large"}` or `protocol="merv"`; of role models `path` is the base.
 
     Raises:
         MervError: there is no such run or model, it is not finished, or weights are missing or of another model.
@@ -40,11 +44,15 @@ def load(
     folder = Path(path)
     if folder.is_dir() and (folder / FILE).is_file():
         model = _load_own(folder, options)
+    elif folder.is_dir() and roles.is_roles(folder):
+        model = _load_roles(folder, options)
     elif folder.is_dir() and published.is_published(folder):
         run = published.PublishedRun(folder / published.CONFIG, folder / published.CHECKPOINT)
         model = _load_published(run, options)
     elif str(path) in published.MODELS:
         model = _load_published(published.find_run(str(path)), options)
+    elif str(path) in roles.ROLE_MODELS:
+        model = _load_roles(roles.find_roles(str(path)), options)
     else:
         raise CheckpointError(_no_model(folder))
     device = runtime.device() if device is None else torch.device(device)
@@ -85,6 +93,30 @@ def _load_published(run: published.PublishedRun, options: dict[str, Any]) -> Vid
     return model
 
 
+LOOKS = ("fps", "max_frames", "min_pixels", "max_pixels", "timestamps")
+"""Options that are about one role, the one that is asked when none is named."""
+
+
+def _load_roles(folder: Path, options: dict[str, Any]) -> VideoLM:
+    said = _of_base(options)
+    found = roles.read_roles(folder, Path(said["path"]) if said.get("path") else None)
+    own = str(said.pop("role", found.own_role))
+    if own not in found.configs:
+        raise ConfigError(f"{folder} has no role `{own}`; it has {', '.join(found.configs)}")
+    for_all = {name: value for name, value in said.items() if name not in LOOKS}
+    configs: dict[str, Qwen2VLConfig] = {
+        role: _with(config, said if role == own else for_all) for role, config in found.configs.items()
+    }
+    if "protocol" in said:
+        configs = {role: replace(c, head=replace(c.head, protocol=c.protocol)) for role, c in configs.items()}
+    return roles.load_roles(found, configs, own)
+
+
+def _of_base(options: dict[str, Any]) -> dict[str, Any]:
+    """Options for a role model: what commands call the folder of the LLM is its base."""
+    return {"path" if name == "llm_path" else name: value for name, value in options.items()}
+
+
 def _with(config: ModelConfig, options: dict[str, Any]) -> Any:
     """The config with some fields replaced.
 
@@ -93,14 +125,19 @@ def _with(config: ModelConfig, options: dict[str, Any]) -> Any:
     """
     if not options:
         return config
+    if isinstance(config, Qwen2VLConfig):
+        options = _of_base(options)
     said = {**files.encode(config), **{name: files.encode(value) for name, value in options.items()}}
     return files.from_mapping(ModelConfig, said, "merv.load")
 
 
 def _no_model(folder: Path) -> str:
     if not folder.is_dir():
-        names = ", ".join(published.MODELS)
+        names = ", ".join([*published.MODELS, *roles.ROLE_MODELS])
         return f"there is no folder {folder}; name one of a finished run, such as runs/<run_id>, or one of {names}"
     if (folder / "config.yaml").is_file():
         return f"{folder} has no {FILE}: the run has not finished; resume it with its --run_id"
-    return f"{folder} is no run: it has neither config.yaml and {FILE} nor config.json and {published.CHECKPOINT}"
+    return (
+        f"{folder} is no run: it has neither config.yaml and {FILE} nor config.json with {published.CHECKPOINT} or "
+        "adapters of roles"
+    )

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import merv.conf.models  # noqa: F401 - registers the presets
+import merv.conf.models
+import merv.conf.roles  # noqa: F401 - registers the role models
 from merv.data.datasets import DatasetConfig
 from merv.data.ledger import Policy
 from merv.errors import ConfigError
@@ -41,8 +42,8 @@ class PretrainConfig:
     """Write checkpoints in the background."""
     feature_cache: Path | None = None
     """Folder to keep frozen encoders' features in: from the second epoch on nothing is decoded; None keeps none."""
-    sampler: Literal["split-modality", "length-grouped"] = "split-modality"
-    """How rows share a batch: by modality as LLaVA does, or by length."""
+    sampler: Literal["split-modality", "length-grouped", "grouped"] = "split-modality"
+    """How rows share a batch: by modality as LLaVA does, by length, or by kind, such as the task of a role."""
     num_workers: int = 2
     """Processes that decode, for each training process; 0 decodes in the training process."""
     prefetch_batches: int = 4

@@ -29,6 +29,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
+from merv import runtime
 from merv.errors import CheckpointError, RunStopped
 from merv.training.randomness import random_state, set_random_state
 from merv.training.safe_metadata import SafeReader
@@ -59,7 +60,7 @@ class Checkpointer:
         self.asynchronous = asynchronous
         self._group: Any = dist.new_group(backend="gloo")
         # Without a stager of our own torch takes new memory for every copy, which costs several times the copying.
-        pinned = world.device.type == "cuda"
+        pinned = runtime.is_accelerator(world.device)  # torch 2.15 can pin for CUDA alone; elsewhere it says so
         self._stager = DefaultStager(StagingOptions(pinned, False, False, pinned)) if asynchronous else None
         self._pending: tuple[int, Future[Any]] | None = None
         if world.rank == 0:

@@ -112,28 +112,34 @@ def train_step(job: Job, step: int, micro_batches: list[Batch]) -> tuple[dict[st
     """
     strategy, world = job.strategy, job.strategy.world
     job.watchdog.beat(step, "forward")  # who waits in the sum below has its data: the late process is still at "data"
-    [step_tokens] = world.total(sum(batch.num_target_tokens() for batch in micro_batches))
-    own_loss = torch.zeros((), device=world.device, dtype=torch.float64)
+    num_rows = sum(batch.num_target_rows() for batch in micro_batches)
+    step_tokens, step_rows = world.total(sum(batch.num_target_tokens() for batch in micro_batches), num_rows)
+    own_loss, own_row_loss = torch.zeros(2, device=world.device, dtype=torch.float64)
     for number, batch in enumerate(micro_batches):
         strategy.synchronise(job.model, number == len(micro_batches) - 1)
         job.watchdog.beat(step, "forward")
         output = strategy.forward(job.model, batch)
         job.watchdog.beat(step, "backward")
-        strategy.backward(output, step_tokens)
+        strategy.backward(output, step_tokens, step_rows)
         own_loss += output.loss_sum.detach()
+        if output.row_loss_sum is not None:
+            own_row_loss += output.row_loss_sum.detach()
     job.watchdog.beat(step, "optimiser")
     norm = strategy.clip(job.model.parameters(), job.stage.max_grad_norm)
-    sums = world.total(own_loss, job.stop.requested)
+    sums = world.total(own_loss, own_row_loss, job.stop.requested)
     # The one place where the host waits for the device: all it needs to know of the step is read at once.
-    loss_sum, stopping, tokens, grad_norm = torch.stack([*sums, step_tokens, norm.to(sums)]).tolist()
-    loss = loss_sum / max(tokens, 1.0)
+    wanted = [*sums, step_tokens, step_rows, norm.to(sums)]
+    loss_sum, row_loss_sum, stopping, tokens, rows, grad_norm = torch.stack(wanted).tolist()
+    head_loss = row_loss_sum / max(rows, 1.0)
+    loss = loss_sum / max(tokens, 1.0) + head_loss
     if not (math.isfinite(loss) and math.isfinite(grad_norm)):
         raise _not_finite(job, step, micro_batches, loss, grad_norm)
     rate = learning_rate(step, job.num_steps, job.stage)
     set_learning_rate(job.optimizer, rate)
     job.optimizer.step()
     job.optimizer.zero_grad(set_to_none=True)
-    return _measure(job, micro_batches, loss, rate, grad_norm), stopping > 0
+    row = _measure(job, micro_batches, loss, rate, grad_norm)
+    return (row | {"head_loss": head_loss} if rows else row), stopping > 0
 
 
 def _measure(job: Job, micro_batches: list[Batch], loss: float, rate: float, grad_norm: float) -> dict[str, float]:

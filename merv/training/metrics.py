@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import psutil
 import torch
 
+from merv import runtime
 from merv.training.flops import mfu
 
 logger = logging.getLogger(__name__)
@@ -163,13 +164,12 @@ class InputBoundNotice:
 
 def device_name(device: torch.device) -> str:
     """The vendor's name of the device, such as "NVIDIA H100 80GB HBM3"; its type where torch has no name for it."""
-    module = getattr(torch, device.type, None)
-    name = getattr(module, "get_device_name", None)
-    return str(name(device)) if name is not None and device.type != "cpu" else device.type
+    return device.type if device.type == "cpu" else str(runtime.ask(device, "get_device_name", device) or device.type)
 
 
 def peak_memory_gib(device: torch.device) -> float:
     """Most memory the process has held on the device, in GiB; on a CPU what it holds now (resident set)."""
     if device.type == "cpu" or not torch.accelerator.is_available():
         return psutil.Process().memory_info().rss / 2**30
-    return torch.accelerator.max_memory_allocated(device) / 2**30
+    held = runtime.ask(device, "max_memory_allocated", device)
+    return (torch.accelerator.max_memory_allocated(device) if held is None else held) / 2**30

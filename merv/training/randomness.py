@@ -38,7 +38,7 @@ def set_random_state(state: dict[str, Any]) -> None:
 def _accelerator() -> Any:
     """torch.cuda, torch.npu, ...; None on a CPU."""
     found = torch.accelerator.current_accelerator(check_available=True)
-    return None if found is None else getattr(torch, found.type)
+    return None if found is None else torch.get_device_module(found)
 
 
 def _encode(state: torch.Tensor) -> str:

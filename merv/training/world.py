@@ -30,9 +30,14 @@ class World:
     def total(self, *values: float | Tensor) -> Tensor:
         """The same, left on the device: the host does not wait.  -> (len(values),) float64."""
         numbers = torch.stack([self._on_device(value) for value in values])
-        if self.size > 1:
-            dist.all_reduce(numbers)
-        return numbers
+        return numbers if self.size == 1 else self._rows(numbers).sum(0)
+
+    def _rows(self, own: Tensor) -> Tensor:
+        """Every process's numbers by rank: (n,) float64 -> (size, n)."""
+        # Added up on each process: Ascend's HCCL gathers float64, but most of its devices cannot sum it.
+        rows = own.new_empty((self.size, len(own)))
+        dist.all_gather_into_tensor(rows.flatten(), own)
+        return rows
 
     def _on_device(self, value: float | Tensor) -> Tensor:
         if isinstance(value, Tensor):
@@ -43,10 +48,7 @@ class World:
         """Every process's row of numbers, by rank; a collective."""
         if self.size == 1:
             return [row]
-        own = torch.tensor(row, dtype=torch.float64, device=self.device)
-        rows = torch.empty((self.size, len(row)), dtype=torch.float64, device=self.device)
-        dist.all_gather_into_tensor(rows.flatten(), own)
-        return rows.tolist()
+        return self._rows(torch.tensor(row, dtype=torch.float64, device=self.device)).tolist()
 
     def barrier(self) -> None:
         """Wait for all processes."""

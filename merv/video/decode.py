@@ -2,7 +2,8 @@
 
 import logging
 from bisect import bisect_left
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -11,14 +12,19 @@ from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
 from merv.errors import SampleError
+from merv.video.budget import VisualBudget
 from merv.video.files import FramePicker, open_video
 from merv.video.images import list_frames, read_image
-from merv.video.media import MediaRef
+from merv.video.media import MediaRef, Span
 from merv.video.sampling import uniform_indices
-from merv.video.timeline import choose_frames, read_timeline
+from merv.video.timeline import Timeline, budgeted_frames, choose_frames, read_timeline
+from merv.video.transforms import resize_frames
 
 FOLDER_FPS = 3.0
 """Rate of the folders VLEP and TVQA come as."""
+
+Fit = Callable[[Tensor], Tensor]
+"""What becomes of a frame, uint8 (3, H, W), once it is decoded."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +41,8 @@ class Clip:
     """Seconds the whole video lasts; 0 for a still image."""
     note: str = ""
     """What is not as it was asked for, such as frames a damaged file did not give."""
+    span: Span = field(default_factory=lambda: Span(0.0, 0.0))
+    """Seconds the frames stand for: the stretch asked for, as far as the video goes; 0..0 for a still image."""
 
 
 def read_clip(ref: MediaRef, num_frames: int, *, folder_fps: float = FOLDER_FPS, threads: int = 1) -> Clip:
@@ -56,31 +64,97 @@ def read_clip(ref: MediaRef, num_frames: int, *, folder_fps: float = FOLDER_FPS,
     if ref.kind == "image":
         return Clip(read_image(ref.path)[None], times=(0.0,), duration=0.0)
     if ref.path.is_dir():
-        return _read_folder(ref, num_frames, folder_fps)
-    return _read_file(ref, num_frames, threads)
+        return _read_folder(ref, lambda total: uniform_indices(total, num_frames, folder_fps, ref.span), folder_fps)
+    return _read_file(ref, lambda timeline: choose_frames(timeline, num_frames, ref.span), threads)
 
 
-def _read_folder(ref: MediaRef, num_frames: int, fps: float) -> Clip:
+def read_sampled(
+    ref: MediaRef, budget: VisualBudget, *, resize: bool = True, folder_fps: float = FOLDER_FPS, threads: int = 1
+) -> Clip:
+    """Read as many frames of a video, or of `ref.span`, as a budget allows; a still image gives one.
+
+    An end past the video is its end.  Frames are chosen by number at a constant frame rate, otherwise by time.
+
+    Args:
+        ref: what to read.
+        budget: frames a second, limits, and the size of a frame.
+        resize: bring each frame to the budget's size once it is decoded, so that only one at a time is large.
+        folder_fps: frames a second of a folder of frames, whose files do not say.
+        threads: of the decoder.
+
+    Raises:
+        SampleError: the file is missing, holds no such media, nothing of it decodes, its frames are too long for their
+            width, or the span begins where the video has ended.
+    """
+    fit = _fitting(ref.path, budget) if resize else _as_it_is
+    if ref.kind == "image":
+        return Clip(fit(read_image(ref.path))[None], times=(0.0,), duration=0.0)
+
+    def of_folder(total: int) -> list[int]:
+        _check_start(ref, total / folder_fps)
+        return budget.indices(total, folder_fps, ref.span)
+
+    def of_file(timeline: Timeline) -> list[int]:
+        _check_start(ref, timeline.duration)
+        return budgeted_frames(timeline, budget, ref.span)
+
+    if ref.path.is_dir():
+        return _read_folder(ref, of_folder, folder_fps, fit)
+    return _read_file(ref, of_file, threads, fit)
+
+
+def _fitting(path: Path, budget: VisualBudget) -> Fit:
+    def fit(picture: Tensor) -> Tensor:
+        try:
+            size = budget.size(*picture.shape[-2:])
+        except SampleError as error:
+            raise SampleError(f"`{path}`: {error}; crop or drop it") from error
+        return resize_frames(picture[None], size)[0]
+
+    return fit
+
+
+def _check_start(ref: MediaRef, duration: float) -> None:
+    """Refuse a span with nothing of the video in it."""
+    if ref.span is not None and ref.span.start >= duration:
+        raise SampleError(
+            f"`{ref.path}` lasts {duration:.2f} s, but the span begins at {ref.span.start:.2f} s; correct the seconds"
+        )
+
+
+def _shown(ref: MediaRef, duration: float) -> Span:
+    """The stretch that is asked for, as far as the video goes."""
+    span = ref.span or Span(0.0, duration)
+    return Span(min(span.start, duration), min(span.end, duration))
+
+
+def _as_it_is(picture: Tensor) -> Tensor:
+    return picture
+
+
+def _read_folder(ref: MediaRef, choose: Callable[[int], list[int]], fps: float, fit: Fit = _as_it_is) -> Clip:
     files = list_frames(ref.path)
-    numbers = uniform_indices(len(files), num_frames, fps, ref.span)
-    pictures = {number: read_image(files[number]) for number in sorted(set(numbers))}
+    numbers = choose(len(files))
+    pictures = {number: fit(read_image(files[number])) for number in sorted(set(numbers))}
     sizes = {tuple(picture.shape[1:]) for picture in pictures.values()}
     if len(sizes) > 1:
         found = " and ".join(f"{width}x{height}" for height, width in sorted(sizes)[:2])
         raise SampleError(f"folder `{ref.path}` mixes frames of {found}; expected those of one video")
     rows = torch.stack([pictures[number].permute(1, 2, 0) for number in numbers])
-    return Clip(rows.permute(0, 3, 1, 2), tuple(number / fps for number in numbers), len(files) / fps)
+    times = tuple(number / fps for number in numbers)
+    duration = len(files) / fps
+    return Clip(rows.permute(0, 3, 1, 2), times, duration, span=_shown(ref, duration))
 
 
-def _read_file(ref: MediaRef, num_frames: int, threads: int) -> Clip:
+def _read_file(ref: MediaRef, choose: Callable[[Timeline], list[int]], threads: int, fit: Fit = _as_it_is) -> Clip:
     with open_video(ref.path, threads) as (container, stream):
         timeline = read_timeline(container, stream)
         if timeline is None:
             raise SampleError(f"video `{ref.path}` holds no frames; fetch it again or drop it")
-        numbers = choose_frames(timeline, num_frames, ref.span)
+        numbers = choose(timeline)
         wanted = sorted(set(numbers))
         picker = FramePicker(ref.path, container, stream, timeline)
-        pixels = _Pixels(ref.path, len(wanted))
+        pixels = _Pixels(ref.path, len(wanted), fit)
         for number, frame in picker.pick(wanted):
             pixels.add(number, frame)
     frames = pixels.take(numbers)
@@ -90,15 +164,17 @@ def _read_file(ref: MediaRef, num_frames: int, threads: int) -> Clip:
         note = f"{picker.num_damaged} damaged packets; neighbours stand in for {len(lost)} of {len(wanted)} frames"
         _log.warning("video `%s`: %s", ref.path, note)
     times = timeline.times
-    return Clip(frames, tuple(times[number] for number in numbers), timeline.duration, note)
+    shown = _shown(ref, timeline.duration)
+    return Clip(frames, tuple(times[number] for number in numbers), timeline.duration, note, shown)
 
 
 class _Pixels:
     """Collects decoded frames, upright and in RGB, as rows of one tensor."""
 
-    def __init__(self, path: Path, capacity: int) -> None:
+    def __init__(self, path: Path, capacity: int, fit: Fit) -> None:
         self.path = path
         self.capacity = capacity
+        self.fit = fit
         self.rows: dict[int, int] = {}
         self.store: Tensor | None = None
         self.first: VideoFrame | None = None
@@ -112,6 +188,7 @@ class _Pixels:
         picture = torch.from_numpy(rgb.to_ndarray())
         if turns := round(self.first.rotation / 90) % 4:
             picture = torch.rot90(picture, turns)  # counterclockwise, as a display matrix is read
+        picture = self.fit(picture.permute(2, 0, 1)).permute(1, 2, 0)
         if self.store is None:
             self.store = torch.empty(self.capacity, *picture.shape, dtype=torch.uint8)
         self.store[self.rows.setdefault(number, len(self.rows))] = picture

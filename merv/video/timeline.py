@@ -8,6 +8,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from merv.video.budget import VisualBudget
 from merv.video.media import Span
 from merv.video.sampling import uniform_indices, uniform_times
 
@@ -80,6 +81,17 @@ def choose_frames(timeline: Timeline, num_frames: int, span: Span | None) -> lis
     # Like the frame numbers at a constant rate, the last target is the last frame that appears before the end.
     last = times[max(0, bisect_left(times, span.end) - 1)] if span else times[-1]
     return [max(0, bisect_right(times, t) - 1) for t in uniform_times(start, last, num_frames)]
+
+
+def budgeted_frames(timeline: Timeline, budget: VisualBudget, span: Span | None) -> list[int]:
+    """Numbers of the frames a budget looks at: by number at a constant rate, otherwise evenly in time."""
+    if timeline.is_constant:
+        return budget.indices(len(timeline.pts), timeline.fps, span)
+    times = timeline.times
+    start, end = (span.start, min(span.end, times[-1])) if span else (0.0, times[-1])
+    within = bisect_right(times, end) - bisect_left(times, start)
+    number = budget.num_frames(max(1, within), max(1, within) / max(end - start, 1 / timeline.fps))
+    return [max(0, bisect_right(times, t) - 1) for t in uniform_times(start, end, number)]
 
 
 def _rate(pts: tuple[int, ...], time_base: Fraction, declared: Fraction) -> float:

@@ -85,9 +85,7 @@ class View:
         return square
 
     def _resample(self, frames: Tensor, height: int, width: int) -> Tensor:
-        mode = InterpolationMode(self.interpolation)
-        frames = frames.contiguous(memory_format=torch.channels_last)
-        return vision.resize(frames, [height, width], interpolation=mode, antialias=self.antialias)
+        return resize_frames(frames, (height, width), self.interpolation, antialias=self.antialias)
 
 
 @dataclass(frozen=True)
@@ -113,6 +111,19 @@ class ClipTransform:
         """
         scale, shift = _scale_and_shift(self.mean, self.std, frames.device)
         return torch.addcmul(shift, frames.float(), scale).to(dtype)
+
+
+def resize_frames(
+    frames: Tensor, size: tuple[int, int], interpolation: Interpolation = "bicubic", *, antialias: bool = True
+) -> Tensor:
+    """Frames at another size, the same object when it fits.  uint8 (T, 3, H, W) -> uint8 (T, 3, *size).
+
+    The arithmetic is that of bytes: a tenth of the values is one level off what floats give, in a seventh of the time.
+    """
+    if tuple(frames.shape[-2:]) == size:
+        return frames
+    frames = frames.contiguous(memory_format=torch.channels_last)  # what torch's fast uint8 kernels want
+    return vision.resize(frames, list(size), interpolation=InterpolationMode(interpolation), antialias=antialias)
 
 
 @lru_cache(maxsize=64)

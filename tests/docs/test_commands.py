@@ -56,8 +56,10 @@ def as_merv(words):
 
 
 def check_pip(words):
-    """What is installed exists: folders, files of constraints, extras."""
-    options = {"install", "-e", "-c"}
+    """What is installed exists: folders, files of constraints and packages they name, extras."""
+    lists = [(ROOT / word).read_text() for word in words if word.endswith(".txt")]
+    pinned = {line.partition("==")[0] for text in lists for line in text.splitlines() if "==" in line}
+    options = {"install", "-e", "-c", *pinned}
     for word in words[1:]:
         if word not in options:
             folder, _, extras = word.partition("[")

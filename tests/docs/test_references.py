@@ -21,6 +21,7 @@ from merv.models.base import ModelConfig
 from merv.runs.ask import AskConfig
 from merv.runs.demo import DemoConfig
 from merv.runs.evaluate import EvalConfig
+from merv.runs.export import ExportRolesConfig
 from merv.runs.pretrain_config import PretrainConfig
 from merv.training.metrics import StepMetrics
 from merv.training.strategies import StrategyConfig
@@ -88,7 +89,7 @@ def test_a_link_leads_to_a_file(page, name):
 def known_options():
     """Dotted names of every command, for every registered model and dataset."""
     found = set(ANYWHERE)
-    for config in (PretrainConfig, EvalConfig, AskConfig, DemoConfig):
+    for config in (PretrainConfig, EvalConfig, AskConfig, DemoConfig, ExportRolesConfig):
         tree = start(config)
         for key, family in (("model", ModelConfig), ("dataset", DatasetConfig), ("task", TaskConfig)):
             for name in family.available() if isinstance(tree.get(key), dict) else ():

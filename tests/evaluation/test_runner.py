@@ -8,6 +8,9 @@ import pytest
 from merv.errors import ConfigError, RunStopped
 from merv.evaluation import answers
 from merv.evaluation.runner import evaluate
+from merv.evaluation.task import Parsed
+from merv.evaluation.tasks.mcq import McqTask
+from merv.models.reply import Reply
 from merv.video.media import MediaRef, Span
 
 from .fakes import RuleLM, evaluate_as_rank, right_unless_big, toy_task
@@ -180,6 +183,41 @@ def test_a_missing_video_is_said_and_asked_again_once_its_line_is_deleted(tmp_pa
     assert (results["failed"], results["accuracy"]) == (0, 1)
 
 
+class Pointing(RuleLM):
+    """Says when, with a head, and how sure it is."""
+
+    def reply(self, batch, **options):
+        return [Reply(text, ((1.0, 2.0, 0.9),), score=0.5) for text in self.respond(batch, **options)]
+
+
+class FirstSecond(McqTask):
+    """Right is a moment that begins at second 1."""
+
+    def read(self, sample, reply):
+        return Parsed(reply.spans[0][0], ok=reply.score == 0.5)
+
+    def score(self, sample, parsed):
+        return {"accuracy": float(parsed.value == 1.0)}
+
+
+def test_what_a_reply_has_beside_its_text_is_kept_and_judged_again_from_there(tmp_path):
+    task = FirstSecond("toy", toy_task(3).samples())
+    model = RuleLM(right_unless_big)
+
+    first = run(tmp_path, task, Pointing(right_unless_big))
+
+    assert (first["accuracy"], first["unparsed"]) == (1.0, 0)
+    assert rows_in(tmp_path)[0].items() >= {"spans": [[1.0, 2.0, 0.9]], "score": 0.5, "value": 1.0}.items()
+    assert run(tmp_path, task, model) == first
+    assert model.asked == []
+
+
+def test_a_row_of_a_plain_text_holds_nothing_more(tmp_path):
+    run(tmp_path)
+
+    assert not {"spans", "score", "record"} & set(rows_in(tmp_path)[0])
+
+
 def test_a_corrected_answer_counts_without_asking_again(tmp_path):
     run(tmp_path)
     task, model = toy_task(10), RuleLM(right_unless_big)
@@ -220,10 +258,15 @@ def test_the_same_weights_in_another_folder_resume(tmp_path):
     assert model.asked == []
 
 
-@pytest.mark.parametrize("change", [{"batch_size": 0}, {"max_new_tokens": 0}, {"task": toy_task(0)}])
+@pytest.mark.parametrize("change", [{"batch_size": 0}, {"max_new_tokens": 0}])
 def test_sizes_that_make_no_sense_are_refused(tmp_path, change):
     with pytest.raises(ConfigError, match="each must be at least 1"):
         run(tmp_path, **change)
+
+
+def test_a_task_without_samples_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="task `toy` has no samples"):
+        run(tmp_path, toy_task(0))
 
 
 def test_a_process_that_stops_answering_is_named_after_a_while(tmp_path, monkeypatch):

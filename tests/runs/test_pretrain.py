@@ -285,16 +285,16 @@ def test_an_unknown_strategy_is_refused_before_anything_is_loaded(synthetic_data
     ("device", "has_it", "wanted", "full", "expected"),
     [
         ("cpu", True, True, False, (torch.float32, torch.float32)),
-        ("cuda", True, True, False, (torch.bfloat16, torch.bfloat16)),
-        ("cuda", True, True, True, (torch.bfloat16, torch.float32)),
-        ("cuda", False, True, False, (torch.float32, torch.float32)),
-        ("cuda", True, False, False, (torch.float32, torch.float32)),
+        ("xpu", True, True, False, (torch.bfloat16, torch.bfloat16)),
+        ("xpu", True, True, True, (torch.bfloat16, torch.float32)),
+        ("xpu", False, True, False, (torch.float32, torch.float32)),
+        ("xpu", True, False, False, (torch.float32, torch.float32)),
     ],
 )
 def test_bfloat16_is_chosen_where_it_is_wanted_and_the_device_has_it(device, has_it, wanted, full, expected):
     model = SimpleNamespace(enable_mixed_precision_training=wanted, reduce_in_full_precision=full)
 
-    with mock.patch.object(torch.cuda, "is_bf16_supported", return_value=has_it):
-        found = assemble.precision(model, SimpleNamespace(type=device))
+    with mock.patch.object(torch.xpu, "is_bf16_supported", return_value=has_it):
+        found = assemble.precision(model, torch.device(device))
 
     assert (found.compute, found.reduce) == expected

@@ -90,7 +90,7 @@ class LLM(nn.Module):
     @property
     def dim(self) -> int:
         """Width of its token embeddings."""
-        return self.model.config.hidden_size
+        return self.model.config.get_text_config().hidden_size
 
     @property
     def visual_position(self) -> int:
@@ -100,7 +100,7 @@ class LLM(nn.Module):
     @property
     def vocab_size(self) -> int:
         """Width of its logits."""
-        return self.model.config.vocab_size
+        return self.model.config.get_text_config().vocab_size
 
     @property
     def end_ids(self) -> list[int]:
@@ -115,16 +115,22 @@ class LLM(nn.Module):
         """(B, L) int64 -> (B, L, D)."""
         return self.model.get_input_embeddings()(ids)
 
-    def forward(self, embeds: Tensor, attention_mask: Tensor | None) -> Tensor:
+    def forward(self, embeds: Tensor, attention_mask: Tensor | None, positions: Tensor | None = None) -> Tensor:
         """Hidden states before the head.  (B, L, D), (B, L) bool -> (B, L, D).
 
         Without a mask padding has to stand on the right, where a causal model never looks.
+
+        Args:
+            embeds: of text and whatever stands between it.
+            attention_mask: False on padding.
+            positions: (3, B, L) int64 for models that count time, rows and columns; None counts tokens.
         """
         decoder = self.model.get_decoder()
         if attention_mask is None:
             with causal_without_mask(decoder.config):
-                return decoder(inputs_embeds=embeds, use_cache=False).last_hidden_state
-        positions = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
+                return decoder(inputs_embeds=embeds, position_ids=positions, use_cache=False).last_hidden_state
+        if positions is None:
+            positions = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
         return decoder(
             inputs_embeds=embeds, attention_mask=attention_mask, position_ids=positions, use_cache=False
         ).last_hidden_state
@@ -193,7 +199,11 @@ def _tie_head(model: Any) -> None:
 
     A model laid out without memory has two weights instead, and so has one whose weights were assigned.
     """
-    head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
+    # An adapter may keep copies of both; what is tied are the originals.
+    head, embeddings = (
+        getattr(module, "original_module", module)
+        for module in (model.get_output_embeddings(), model.get_input_embeddings())
+    )
     tied = model.config.tie_word_embeddings and model._tied_weights_keys
     if tied and head.weight is not embeddings.weight:
         head._parameters["weight"] = embeddings.weight  # within `empty_parameters` plain assignment makes a copy

@@ -14,6 +14,7 @@ from merv.backbones.llm import files, shapes
 from merv.backbones.llm.base import LLM, LLMConfig
 from merv.backbones.llm.loading import (
     check_attention,
+    forget_sampling,
     grow_vocabulary,
     load_model,
     load_tokenizer,
@@ -141,7 +142,7 @@ class HubLLMConfig(PublishedWeights, LLMConfig):
         if positions is not None and self.max_length > positions:
             logger.warning("%s: max_length %d, but it knows %d positions", self.what, self.max_length, positions)
         model.config.pad_token_id = tokenizer.pad_token_id
-        _forget_sampling(model)
+        forget_sampling(model)
         return LLM(model, tokenizer, self._template(tokenizer), max_length=self.max_length)
 
     def _config(self) -> Any:
@@ -198,13 +199,6 @@ class HubLLMConfig(PublishedWeights, LLMConfig):
 def _rows(words: int, rows: int) -> int:
     """Rows of the embeddings that hold `words`: those there are, or more of them."""
     return rows if words <= rows else -(-words // ROWS) * ROWS
-
-
-def _forget_sampling(model: Any) -> None:
-    """Make greedy answers the default: published generation configs sample, or penalise repetition."""
-    from transformers import GenerationConfig
-
-    model.generation_config = GenerationConfig.from_model_config(model.config)
 
 
 def register_repository(name: str) -> None:

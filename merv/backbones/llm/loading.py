@@ -72,20 +72,27 @@ def _keep_spaces(tokenizer: Any) -> None:
         backend.pre_tokenizer = None
 
 
-def load_model(folder: Path, *, dtype: str, attention: str, what: str) -> Any:
+def load_model(folder: Path, *, dtype: str, attention: str, what: str, family: str = "AutoModelForCausalLM") -> Any:
     """The model of a folder with all its weights.
 
+    Args:
+        folder: in the published layout.
+        dtype: type of the weights.
+        attention: transformers' name of an implementation.
+        what: the part that needs it, for messages.
+        family: transformers' class that knows models of this kind.
+
     Raises:
-        ConfigError: transformers knows no causal language model of this kind, or not with this attention.
+        ConfigError: transformers knows no model of this kind, or not with this attention.
         CheckpointError: the weights are damaged, want to run code, or are of another model than config.json says.
     """
+    import transformers
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
 
     config = read_config(folder, what)
     try:
         with quiet("transformers"), _without_bars():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = getattr(transformers, family).from_pretrained(
                 str(folder),
                 config=config,
                 dtype=getattr(torch, dtype),
@@ -173,6 +180,13 @@ def grow_vocabulary(model: Any, size: int) -> None:
             weight[old:] = weight[:old].float().mean(0).to(weight.dtype)
 
 
+def forget_sampling(model: Any) -> None:
+    """Make greedy answers the default: published generation configs sample, or penalise repetition."""
+    from transformers import GenerationConfig
+
+    model.generation_config = GenerationConfig.from_model_config(model.config)
+
+
 def check_attention(attention: str, what: str) -> None:
     """Refuse flash-attention where it cannot run.
 
@@ -181,7 +195,7 @@ def check_attention(attention: str, what: str) -> None:
     """
     from transformers.utils import is_flash_attn_2_available
 
-    if attention == "flash_attention_2" and not (torch.cuda.is_available() and is_flash_attn_2_available()):
+    if attention == "flash_attention_2" and not is_flash_attn_2_available():
         raise ConfigError(
             f"{what}: attention is flash_attention_2, which needs the package flash-attn and a CUDA "
             "device; leave it at sdpa"

@@ -5,10 +5,6 @@ options in random order, of which each is right equally often: who does not look
 the cases.  Training lists have the layout of Video-LLaVA (`merv.data.formats.video_llava`).
 """
 
-import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -18,6 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from merv.data.formats import drawn_folder
+from merv.data.formats.drawn_folder import draw_once, save_json
 from merv.data.formats.synthetic_draw import COLOURS, DIRECTIONS, SHAPES, Frames, Scene, draw_clip, random_scene
 from merv.errors import ConfigError
 
@@ -89,19 +87,7 @@ def write_synthetic(
             f"synthetic: num_train {num_train} must be >= 1, num_eval {num_eval} >= 0, side {side} even and >= 16, "
             f"num_frames {num_frames} >= 2, fps {fps} >= 1"
         )
-    if is_drawn(root, drawing):
-        return
-    root.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    try:
-        _write(unfinished, drawing)
-        unfinished.chmod(0o755)
-        unfinished.rename(root)
-    except OSError:
-        if not is_drawn(root, drawing):  # otherwise another process was faster
-            raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    draw_once(root, RECORD, asdict(drawing), lambda folder: _write(folder, drawing))
 
 
 def is_drawn(root: Path, drawing: Drawing) -> bool:
@@ -110,19 +96,7 @@ def is_drawn(root: Path, drawing: Drawing) -> bool:
     Raises:
         ConfigError: it holds another one, or other files.
     """
-    if not root.is_dir() or not any(root.iterdir()):
-        return False
-    record = root / RECORD
-    if not record.is_file():
-        raise ConfigError(f"{root} holds files but no {RECORD}; move them away or set another folder")
-    found = json.loads(record.read_text(encoding="utf-8"))
-    wanted = asdict(drawing)
-    changed = [f"{key} {found.get(key)} (wanted {value})" for key, value in wanted.items() if found.get(key) != value]
-    if changed:
-        raise ConfigError(
-            f"{root} was drawn with {', '.join(changed)}; delete it to draw again, or set another folder"
-        )
-    return True
+    return drawn_folder.is_drawn(root, RECORD, asdict(drawing))
 
 
 def with_options(question: str, options: Sequence[str]) -> str:
@@ -165,10 +139,9 @@ def _write(root: Path, drawing: Drawing) -> None:
         (root / folder).mkdir()
     makers = _plan(drawing)
     rows = [make(root, drawing, i) for i, make in enumerate(makers)]
-    _save(root / "train.json", rows)
-    _save(root / "align.json", [{**row, "conversations": row["conversations"][:2]} for row in rows])
-    _save(root / "eval.json", [_eval_item(root, drawing, i) for i in range(drawing.num_eval)])
-    _save(root / RECORD, asdict(drawing))
+    save_json(root / "train.json", rows)
+    save_json(root / "align.json", [{**row, "conversations": row["conversations"][:2]} for row in rows])
+    save_json(root / "eval.json", [_eval_item(root, drawing, i) for i in range(drawing.num_eval)])
 
 
 def _plan(drawing: Drawing) -> list[Callable[[Path, Drawing, int], dict[str, Any]]]:
@@ -244,11 +217,3 @@ def _shuffled(
 
 def _others(names: Sequence[str], *taken: str) -> list[str]:
     return [name for name in names if name not in taken]
-
-
-def _save(path: Path, value: Any) -> None:
-    text = json.dumps(value, indent=1)
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())

@@ -36,8 +36,8 @@ class Scene:
     """Middle of the path, 0..1 of width and height."""
     radius: float
     """Half the size of the shape, 0..1 of the side."""
-    background: int
-    """Grey level, 0..255."""
+    background: int | tuple[int, int, int]
+    """Grey level, or red, green and blue; 0..255."""
 
 
 def random_scene(rng: np.random.Generator, *, changes: bool, moves: bool) -> Scene:

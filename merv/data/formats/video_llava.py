@@ -8,11 +8,11 @@ https://github.com/haotian-liu/LLaVA).
 import json
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from merv.data.formats.json_rows import described, json_rows
 from merv.data.ledger import BadRow
 from merv.data.sample import Sample, Turn
 from merv.errors import ConfigError
@@ -69,7 +69,7 @@ def read(
     reader = _RowReader(_MediaFolder(media_root, follow_links), tokens)
     result = ReadResult()
     number = -1
-    for number, row in enumerate(_rows(path)):
+    for number, row in enumerate(json_rows(path, "id, video or image, conversations")):
         try:
             result.samples.append(reader.sample(number, row))
             result.rows.append(number)
@@ -79,37 +79,6 @@ def read(
     if number < 0:
         raise ConfigError(f"{path} holds no rows; download it again or set another path")
     return result
-
-
-def _rows(path: Path) -> Iterator[Any]:
-    """The parsed rows; a line of a `.jsonl` that is not JSON is handed on as the error itself."""
-    try:
-        if path.suffix == ".jsonl":
-            with path.open(encoding="utf-8-sig") as file:
-                yield from (_line(text) for text in file if text.strip())
-            return
-        rows = json.loads(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{path} is not UTF-8 text: {error.reason} at byte {error.start}; download it again"
-        ) from error
-    except json.JSONDecodeError as error:
-        raise ConfigError(
-            f"{path} is not JSON: {error.msg} at line {error.lineno} column {error.colno}; download it again, "
-            "or name it .jsonl if it has one row a line"
-        ) from error
-    if not isinstance(rows, list):
-        raise ConfigError(
-            f"{path} holds {_kind(rows)}; expected a list of rows with id, video or image, conversations"
-        )
-    yield from rows
-
-
-def _line(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        return error
 
 
 class _RowReader:
@@ -123,10 +92,10 @@ class _RowReader:
         if isinstance(row, json.JSONDecodeError):
             raise _BadValue(f"not JSON: {row.msg} at column {row.colno}")
         if not isinstance(row, dict):
-            raise _BadValue(f"found {_kind(row)}; expected an object with id, video or image, conversations")
+            raise _BadValue(f"found {described(row)}; expected an object with id, video or image, conversations")
         row_id = row.get("id", number)
         if isinstance(row_id, bool) or not isinstance(row_id, str | int):
-            raise _BadValue(f"field id: found {_kind(row_id)}; expected a string or a number")
+            raise _BadValue(f"field id: found {described(row_id)}; expected a string or a number")
         media = tuple(
             MediaRef(self.folder.locate(name, path), name)
             for name in MEDIA_KINDS
@@ -136,7 +105,7 @@ class _RowReader:
 
     def turns(self, conversation: Any) -> tuple[Turn, ...]:
         if not isinstance(conversation, list) or not conversation:
-            raise _BadValue(f"field conversations: found {_kind(conversation)}; expected a list of messages")
+            raise _BadValue(f"field conversations: found {described(conversation)}; expected a list of messages")
         turns = [self.turn(i, message) for i, message in enumerate(conversation)]
         system = turns[:1] if turns[0].role == "system" else []
         spoken = turns[len(system) :]
@@ -154,12 +123,14 @@ class _RowReader:
 
     def turn(self, i: int, message: Any) -> Turn:
         if not isinstance(message, dict):
-            raise _BadValue(f"field conversations[{i}]: found {_kind(message)}; expected an object with from, value")
+            raise _BadValue(
+                f"field conversations[{i}]: found {described(message)}; expected an object with from, value"
+            )
         speaker, text = message.get("from"), message.get("value")
         if not isinstance(speaker, str) or speaker not in ROLES:
             raise _BadValue(f"field conversations[{i}].from: found {speaker!r}; expected {', '.join(ROLES)}")
         if not isinstance(text, str):
-            raise _BadValue(f"field conversations[{i}].value: found {_kind(text)}; expected text")
+            raise _BadValue(f"field conversations[{i}].value: found {described(text)}; expected text")
         return Turn(ROLES[speaker], self.placeholder.sub("", text).strip())
 
 
@@ -214,15 +185,5 @@ def _paths(name: str, value: Any) -> list[str]:
         return []
     paths = value if isinstance(value, list) else [value]
     if not paths or not all(isinstance(path, str) and path for path in paths):
-        raise _BadValue(f"field {name}: found {_kind(value)}; expected a path or a list of paths")
+        raise _BadValue(f"field {name}: found {described(value)}; expected a path or a list of paths")
     return paths
-
-
-def _kind(value: Any) -> str:
-    """What a JSON value is, for a message."""
-    if value is None:
-        return "nothing"
-    if value in ("", [], {}):
-        return f"an empty {type(value).__name__}"
-    text = json.dumps(value, ensure_ascii=False)
-    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"

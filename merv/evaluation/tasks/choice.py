@@ -23,8 +23,8 @@ ProtocolName = Literal["merv", "reference", "videomind", "lmms-eval", "official"
 class MultipleChoiceTask(Task):
     """Questions with options; the score is accuracy.
 
-    `meta` of a sample holds options (texts without letters), answer (an index; None where the list names no option,
-    which no answer can be right about), kind, groups (names under which its score is told apart) and duration.
+    `meta` of a sample holds question and options (texts without letters), answer (an index; None where the list names
+    no option, which no answer can be right about), kind, groups (names under which its score is told apart), duration.
     """
 
     def __init__(self, name: str, samples: Sequence[Sample], config: "ChoiceConfig") -> None:
@@ -164,6 +164,7 @@ class ChoiceConfig(BenchmarkConfig):
             turns=(Turn("user", self.way.ask(text.strip(), options, subtitles or "")),),
             media=(MediaRef(video, "video", span),),
             meta={
+                "question": text.strip(),
                 "options": options,
                 "answer": answer,
                 "kind": kind,

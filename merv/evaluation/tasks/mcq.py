@@ -121,6 +121,7 @@ def _sample(row: Any, media_root: Path, where: str) -> Sample:
         turns=(Turn("user", with_options(row["question"], options)),),
         media=media,
         meta={
+            "question": row["question"],
             "options": options,
             "answer": _answer(row.get("answer"), options, where),
             "kind": row.get("kind", ""),

@@ -13,6 +13,7 @@ from merv.evaluation.metrics.spans import Window, best_iou, clamp, iop, iou
 from merv.evaluation.parsing import parse_option
 from merv.evaluation.span_parsing import inside, read_spans, without_spans
 from merv.evaluation.task import Item, Parsed, Task
+from merv.models.reply import Reply
 from merv.video.media import MediaRef
 
 _ANSWER_KEY = re.compile(r"""["'](?:answer|option|choice|letter)["']\s*:\s*["']([^"']*)["']""", re.IGNORECASE)
@@ -56,6 +57,13 @@ class GroundingTask(Task):
     def parse(self, sample: Sample, text: str) -> Parsed:
         """The spans a text names; not ok when none of them lies in the video."""
         value, ok = read_moments(text, _duration(sample))
+        return Parsed(value, ok=ok)
+
+    def read(self, sample: Sample, reply: Reply) -> Parsed:
+        """The moments a head found; without one, the spans the text names."""
+        if reply.spans is None:
+            return self.parse(sample, reply.text)
+        value, ok = found_moments(reply.spans, _duration(sample))
         return Parsed(value, ok=ok)
 
     def score(self, sample: Sample, parsed: Parsed) -> dict[str, float]:
@@ -103,6 +111,14 @@ class GroundedQaTask(GroundingTask):
         value, ok = read_moments(text, _duration(sample))
         return Parsed({**value, "answer": answer}, ok=ok and answer is not None)
 
+    def read(self, sample: Sample, reply: Reply) -> Parsed:
+        """The option of the text, and the moments a head found; without one, the spans of the text."""
+        if reply.spans is None:
+            return self.parse(sample, reply.text)
+        value, ok = found_moments(reply.spans, _duration(sample))
+        answer = read_option(reply.text, sample.meta["options"])
+        return Parsed({**value, "answer": answer}, ok=ok and answer is not None)
+
     def score(self, sample: Sample, parsed: Parsed) -> dict[str, float]:
         """As for grounding, `iop` of the first span, `accuracy`, and `Acc@GQA`: the right option and an IoP of 0.5."""
         right = is_right(sample, parsed)
@@ -143,6 +159,12 @@ def read_moments(text: str, duration: float) -> tuple[dict[str, Any], bool]:
     past = sum(start < 0 or end > duration for start, end in said)
     found = {"spans": [list(span) for span in spans], "answer": None}
     return {**found, **({"clamped": past} if past else {})}, bool(inside(said, duration))
+
+
+def found_moments(spans: Sequence[Sequence[float]], duration: float) -> tuple[dict[str, Any], bool]:
+    """The same of moments a head found, (start, end, score), which are in the video unless its length is wrong."""
+    windows = [(float(start), float(end)) for start, end, _ in spans]
+    return {"spans": [list(span) for span in spans], "answer": None}, bool(inside(windows, duration))
 
 
 def is_right(sample: Sample, parsed: Parsed) -> bool:
@@ -220,6 +242,8 @@ def grounded_qa_sample(
     **more: Any,
 ) -> Sample:
     """A multiple-choice question with the windows that show its answer (an index); times in seconds."""
-    prompt = ask_and_ground(" ".join(question.split()), options, duration)
-    meta = {"options": list(options), "answer": answer, "windows": list(windows), "duration": duration, **more}
+    question = " ".join(question.split())
+    prompt = ask_and_ground(question, options, duration)
+    kept = {"question": question, "options": list(options), "answer": answer}
+    meta = {**kept, "windows": list(windows), "duration": duration, **more}
     return Sample(identifier, (Turn("user", prompt),), (media,), meta=meta)

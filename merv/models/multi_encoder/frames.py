@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from merv import runtime
 from merv.video.sampling import stride
 
 
@@ -43,6 +44,6 @@ def take(frames: Tensor, indices: Sequence[int]) -> Tensor:
     if len(steps) == 1 and (step := steps.pop()) > 0:
         return frames[indices[0] : indices[-1] + 1 : step]
     index = torch.tensor(indices)
-    if frames.is_cuda:
+    if runtime.is_accelerator(frames.device):
         index = index.pin_memory()
     return frames[index.to(frames.device, non_blocking=True)]

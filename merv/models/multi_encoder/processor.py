@@ -11,6 +11,7 @@ from merv.backbones.llm.prompts import Template
 from merv.data.sample import IGNORE_INDEX, Batch, Example, Sample
 from merv.errors import SampleError
 from merv.models.base import Processor
+from merv.models.collating import distinct, padded
 from merv.models.multi_encoder.feature_cache import FeatureCache
 from merv.video.media import MediaRef
 from merv.video.transforms import View
@@ -105,16 +106,15 @@ class MultiEncoderProcessor(Processor):
         width = max(len(example.input_ids) for example in examples)
         pad_id = self.tokenizer.pad_token_id
         visual = [row for row, example in enumerate(examples) if example.has_visual]
-        clips, shows = _distinct([examples[row] for row in visual])
+        showing = [examples[row] for row in visual]
+        clips, shows = distinct(showing, map(_clip_key, showing))
         shown = [clip for clip in clips if clip.frames]
         known = [clip for clip in clips if not clip.frames]
         first = self.views[0].name
         return Batch(
-            input_ids=torch.stack([_padded(e.input_ids, width, pad_id, pad) for e in examples]),
-            labels=torch.stack([_padded(e.labels, width, IGNORE_INDEX, pad) for e in examples]),
-            attention_mask=torch.stack(
-                [_padded(torch.ones_like(e.input_ids), width, 0, pad) for e in examples]
-            ).bool(),
+            input_ids=torch.stack([padded(e.input_ids, width, pad_id, pad) for e in examples]),
+            labels=torch.stack([padded(e.labels, width, IGNORE_INDEX, pad) for e in examples]),
+            attention_mask=torch.stack([padded(torch.ones_like(e.input_ids), width, 0, pad) for e in examples]).bool(),
             visual_rows=torch.tensor(visual, dtype=torch.int64),
             num_frames=tuple(len(clip.frames.get(first, ())) for clip in clips),
             frames={view.name: torch.cat([c.frames[view.name] for c in shown]) for view in self.views if shown},
@@ -135,21 +135,7 @@ class _Shown:
     clip_key: str = ""
 
 
-def _distinct(examples: Sequence[Example]) -> tuple[list[Example], list[int]]:
-    """An example of each distinct clip, and which of them each example shows."""
-    places: dict[int, int] = {}
-    clips: list[Example] = []
-    shows = []
-    for example in examples:
-        tensors: Mapping[Any, Tensor] = example.frames or example.features
-        key = id(next(iter(tensors.values())))
-        if key not in places:
-            places[key] = len(clips)
-            clips.append(example)
-        shows.append(places[key])
-    return clips, shows
-
-
-def _padded(values: Tensor, width: int, fill: int, side: str) -> Tensor:
-    missing = width - len(values)
-    return torch.nn.functional.pad(values, (missing, 0) if side == "left" else (0, missing), value=fill)
+def _clip_key(example: Example) -> int:
+    """Examples that show one clip share its tensors."""
+    tensors: Mapping[Any, Tensor] = example.frames or example.features
+    return id(next(iter(tensors.values())))

@@ -63,13 +63,17 @@ class Strategy(ABC):
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             return model(batch.to(device))
 
-    def backward(self, output: Output, step_tokens: Tensor) -> None:
+    def backward(self, output: Output, step_tokens: Tensor, step_rows: Tensor | None = None) -> None:
         """Gradients of the step's mean loss.
 
         Processes average gradients, so the sum over target tokens is scaled to make that average the mean over
-        `step_tokens`, the target tokens of all micro-batches on all processes: () on the device.
+        `step_tokens`, the target tokens of all micro-batches on all processes: () on the device.  What a head is to
+        learn is averaged over `step_rows`, the rows of all of them that say so.
         """
-        (output.loss_sum * (self.world.size / step_tokens.clamp(min=1.0))).backward()
+        loss = output.loss_sum * (self.world.size / step_tokens.clamp(min=1.0))
+        if output.row_loss_sum is not None and step_rows is not None:
+            loss = loss + output.row_loss_sum * (self.world.size / step_rows.clamp(min=1.0))
+        loss.backward()
 
     def clip(self, parameters: Iterable[nn.Parameter], max_norm: float) -> Tensor:
         """Scale gradients down to `max_norm` (0: leave them); gives the norm before, () on the device."""

@@ -17,6 +17,7 @@ from merv.evaluation.tasks.spans_task import (
     read_option,
 )
 from merv.models.base import ModelConfig
+from merv.models.reply import Reply
 from merv.video.media import MediaRef
 
 from .span_small import FILES, GROUNDED_QA, answered, small
@@ -154,6 +155,30 @@ def test_spans_of_a_grounding_head_need_no_text(tmp_path):
     task, sample = when(tmp_path)
 
     assert task.score(sample, Parsed({"spans": [[9, 6, 0.8], [0, 1, 0.1]], "answer": None}))["iou"] == 1.0
+
+
+def test_moments_of_a_reply_go_before_times_in_its_text(tmp_path):
+    task, sample = when(tmp_path)
+
+    found = task.read(sample, Reply("0 - 1 seconds", ((6.0, 9.0, 0.8), (0.0, 1.0, 0.1))))
+
+    assert found == Parsed({"spans": [[6.0, 9.0, 0.8], [0.0, 1.0, 0.1]], "answer": None})
+    assert task.score(sample, found)["iou"] == 1.0
+    assert task.read(sample, Reply("6 - 8 seconds")) == task.parse(sample, "6 - 8 seconds")
+    assert not task.read(sample, Reply("", ())).ok
+    assert not task.read(sample, Reply("", ((12.0, 15.0, 0.9),))).ok
+
+
+def test_a_grounded_reply_gives_its_moments_and_the_option_of_its_text(tmp_path):
+    task, sample = both(tmp_path)
+
+    found = task.read(sample, Reply("2) Best choice: (B) run", ((2.0, 4.0, 0.8),)))
+
+    assert found == Parsed({"spans": [[2.0, 4.0, 0.8]], "answer": 1})
+    assert task.score(sample, found)["Acc@GQA"] == 1.0
+    assert not task.read(sample, Reply("who knows", ((2.0, 4.0, 0.8),))).ok
+    assert task.read(sample, Reply("(B) 2 - 4 seconds")) == task.parse(sample, "(B) 2 - 4 seconds")
+    assert sample.meta["question"] == "What?"
 
 
 @pytest.mark.parametrize("first", [[12, 15], [-3, -1], [float("nan"), 6.0], [0.0, float("inf"), float("nan")]])

@@ -1,0 +1,151 @@
+"""What the readers of role datasets share: the account of a file's rows, checked fields, and where videos stand.
+
+A row ends as samples, as a bad row, or as skipped.  Bad is a row that should have been usable; bad rows are listed
+one by one and too many stop a run.  Skipped is a row that the file itself, or the publisher's own reader of it, says
+is not meant for this use, such as a span without length in QuerYD or `"clip": false` in HiREST; of these the genuine
+files have tens of thousands, and they are counted by reason.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from merv.data.formats.json_rows import described, json_object
+from merv.data.ledger import BadRow
+from merv.data.sample import Sample
+from merv.errors import ConfigError, SampleError
+from merv.video.media import MediaRef
+
+NAMES = ("qid", "id", "annotation_id", "vid", "video", "video_path")
+"""Fields of which the first present one names a row in reports."""
+
+
+class Skip(Exception):  # noqa: N818 - it says what to do
+    """A row that is not meant for this use; the message is the reason it is counted under."""
+
+
+@dataclass
+class Reading:
+    """The rows of a dataset's files: what can be used, where it stood, what cannot, and what was not meant to."""
+
+    samples: list[Sample] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    """Row number in the file of each sample; one row may give several."""
+    bad_rows: list[BadRow] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Rows that were not meant for this use, by reason."""
+    num_rows: int = 0
+
+
+def read_each(
+    rows: Iterable[Any], samples_of: Callable[[int, Any], Iterable[Sample]], *, dataset: str, path: Path
+) -> Reading:
+    """Turn rows into samples, keeping account of those that fail.
+
+    Args:
+        rows: Parsed rows; an error in the place of a row is a line that is not JSON.
+        samples_of: Row number and row to samples; raises SampleError for a bad row and Skip for one to leave out.
+        dataset: Name in reports.
+        path: The file, for reports.
+    """
+    reading = Reading()
+    for number, row in enumerate(rows):
+        reading.num_rows += 1
+        try:
+            if isinstance(row, json.JSONDecodeError):
+                raise SampleError(f"not JSON: {row.msg} at column {row.colno}")
+            found = list(samples_of(number, row))
+        except Skip as reason:
+            reading.skipped[str(reason)] += 1
+        except SampleError as error:
+            reason_line = " ".join(str(error).split())
+            reading.bad_rows.append(BadRow(dataset, number, _name(row, number), str(path), reason_line))
+        else:
+            reading.samples += found
+            reading.rows += [number] * len(found)
+    return reading
+
+
+def text_of(row: Any, *names: str) -> str:
+    """The first of these fields that the row has, which must be text or a whole number.
+
+    Raises:
+        SampleError: the row has none of them, or it holds something else.
+    """
+    value = value_of(row, *names)
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise SampleError(f"field {names[0]}: found {described(value)}; expected text")
+    return str(value)
+
+
+def value_of(row: Any, *names: str) -> Any:
+    """The first of these fields that the row has; None when it has none.
+
+    Raises:
+        SampleError: the row is no object.
+    """
+    if not isinstance(row, dict):
+        raise SampleError(f"found {described(row)}; expected an object")
+    return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+def video_in(folder: Path, name: str) -> MediaRef:
+    """The video `name` below `folder`; it is not opened.
+
+    Raises:
+        SampleError: the name leads out of the folder.
+    """
+    if "\0" in name or os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] == "..":
+        raise SampleError(f"video {name!r} leads out of {folder}")
+    return MediaRef(folder / name)
+
+
+def published_video(root: Path, path: str) -> MediaRef:
+    """The video of a row that names it as `data/<dataset>/...`, with `root` in the place of `data`.
+
+    Raises:
+        SampleError: the path leads out of `root`.
+    """
+    return video_in(root, os.path.normpath(path).removeprefix(f"data{os.sep}"))
+
+
+def listing(folder: Path) -> frozenset[str]:
+    """Names in a folder, for lists that name more videos than their publishers could get.
+
+    Raises:
+        ConfigError: the folder is missing.
+    """
+    try:
+        return frozenset(os.listdir(folder))
+    except OSError as error:
+        raise ConfigError(f"video folder {folder} cannot be listed: {error.strerror}; download the videos") from error
+
+
+def read_durations(path: Path) -> dict[str, Any]:
+    """Seconds by video, unchecked: a row is bad only when its own duration is.
+
+    Raises:
+        ConfigError: the file is missing or no JSON object.
+    """
+    return json_object(path, "seconds by video")
+
+
+def duration_in(durations: dict[str, Any], video: str, path: Path) -> float:
+    """Seconds of one video.
+
+    Raises:
+        SampleError: the list does not have it.
+    """
+    if video not in durations:
+        raise SampleError(f"no duration of video `{video}` in {path.name}")
+    return durations[video]
+
+
+def _name(row: Any, number: int) -> str:
+    if not isinstance(row, dict):
+        return str(number)
+    return str(next((row[name] for name in NAMES if name in row), number))

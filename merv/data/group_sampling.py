@@ -1,0 +1,80 @@
+"""Batches of rows of one kind, such as one role's: rows of different kinds take different paths through a model.
+
+The order is that of VideoMind's sampler (https://github.com/yeliudev/VideoMind, videomind/train/custom_trainer.py;
+BSD-3-Clause).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+from merv.data.sample import Sample
+from merv.data.sampling import BatchSampler, bring_forward
+
+
+class GroupedSampler(BatchSampler):
+    """Batches whose rows are all of one kind, in random order.
+
+    A kind's last batch is filled up with rows of that kind which occur again, so that every row is seen and batches
+    divide among processes.  With `drop_incomplete` it is left out instead, as in VideoMind's, whose sampler counts
+    those rows in its length all the same; here the length is what is drawn.
+    """
+
+    def __init__(
+        self,
+        kinds: Sequence[str],
+        group_size: int,
+        *,
+        seed: int = 7,
+        drop_incomplete: bool = False,
+        lengths: Sequence[int] | None = None,
+    ) -> None:
+        """Plan over rows 0..len(kinds)-1.
+
+        Args:
+            kinds: The kind of each row.
+            group_size: Rows of one optimiser step over all processes.
+            seed: Epoch e is shuffled with seed + e.
+            drop_incomplete: Leave out a kind's last batch when it is not full.
+            lengths: Rough number of text tokens of each row: batches then have their longest row first, the batch
+                with the longest of all comes first, and rows are dealt out so that processes take about as long.
+                None counts all as equal, which keeps rows in the order they are drawn.
+
+        Raises:
+            ConfigError: there are no rows, the size is not positive, or nothing is left of the rows.
+        """
+        super().__init__(
+            [1] * len(kinds) if lengths is None else lengths, group_size, seed=seed, drop_last=drop_incomplete
+        )
+        self.num_of_kind = dict(Counter(kinds))
+        groups: dict[str, list[int]] = {kind: [] for kind in self.num_of_kind}
+        for row, kind in enumerate(kinds):
+            groups[kind].append(row)
+        self._groups = list(groups.values())
+        self._check_not_empty()
+
+    @property
+    def num_batches(self) -> int:
+        """Global batches of one epoch, with those that were filled up."""
+        return sum(self._count(size) for size in self.num_of_kind.values())
+
+    def global_batches(self, epoch: int) -> list[list[int]]:
+        """The batches of an epoch in order."""
+        generator = self._generator(epoch)
+        batches: list[list[int]] = []
+        for group in self._groups:
+            order = torch.randperm(len(group), generator=generator).tolist()
+            batches += self._chunks([group[place] for place in order])
+        order = torch.randperm(len(batches), generator=generator).tolist()
+        batches = [self._longest_first(batches[place]) for place in order]  # equal lengths stay in the order drawn
+        return bring_forward(batches, [self.lengths[batch[0]] for batch in batches])
+
+    def _identity(self) -> dict[str, Any]:
+        return {**super()._identity(), "num_of_kind": self.num_of_kind}
+
+
+def row_kinds(samples: Iterable[Sample]) -> list[str]:
+    """The kind of each row: the task of a row for a model with roles, otherwise whether it shows something."""
+    return [str(sample.meta.get("task") or ("visual" if sample.has_visual else "text")) for sample in samples]

@@ -1,0 +1,116 @@
+"""The mixtures VideoMind and MUPA train each role on, by the names people type: `--dataset.type videomind-grounder`.
+
+https://github.com/yeliudev/VideoMind (docs/TRAIN.md), https://github.com/soughtlin/MUPA (docs/TRAIN.md).
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from merv.data.dataset import Source
+from merv.data.datasets import DatasetConfig, Mixture
+from merv.data.role_dataset import RoleDatasetConfig
+from merv.data.role_files import missing_line, tree
+from merv.errors import ConfigError
+
+GROUNDING = (
+    "qvhighlights",
+    "didemo",
+    "tacos",
+    "queryd",
+    "cosmo_cap",
+    "internvid_vtime",
+    "hirest_grounding",
+    "hirest_step",
+)
+
+
+@dataclass
+class RoleMixtureConfig(RoleDatasetConfig):
+    """Several datasets for one role; folder and limits are those of each."""
+
+    weights: list[float] = field(default_factory=list)
+    """How often a row of each set occurs in an epoch, in the order of the sets; empty means 1 for all."""
+    seed: int = 7
+    """Decides which rows a fraction draws."""
+
+    sets: ClassVar[tuple[str, ...]] = ()
+    """Registered names of the sets."""
+
+    def members(self) -> list[RoleDatasetConfig]:
+        """The sets, with the mixture's folder and limits."""
+        shared = {option.name: getattr(self, option.name) for option in dataclasses.fields(RoleDatasetConfig)}
+        return [self.member(name, shared | {"dataset_id": ""}) for name in self.sets]
+
+    def member(self, name: str, shared: dict[str, Any]) -> RoleDatasetConfig:
+        """One of the sets."""
+        return RoleDatasetConfig.get(name)(**shared)
+
+    def load(self, stage: str) -> Source:
+        """Read every set and join them.
+
+        Raises:
+            ConfigError: files are missing, all of which are named, or a set cannot be read.
+        """
+        members = self.members()
+        lacking = [member for member in members if member.missing()]
+        if lacking:
+            missing = list(dict.fromkeys(path for member in lacking for path in member.missing()))
+            pages = " and ".join(dict.fromkeys(member.published for member in lacking))
+            line = f"dataset `{self.name}`: {missing_line(missing)}; download from {pages} or set "
+            shown = tree(path for member in lacking for path in member.files())
+            raise ConfigError(line + "dataset_root_dir; what is missing belongs here:", below=shown)
+        sources = [member.load(stage) for member in members]
+        return Mixture(sources, self.weights or None, seed=self.seed, name=self.name)
+
+
+@DatasetConfig.register_subclass("videomind-grounder")
+@dataclass
+class GrounderConfig(RoleMixtureConfig):
+    """The eight sets the grounders of VideoMind and MUPA are trained on."""
+
+    sets: ClassVar[tuple[str, ...]] = GROUNDING
+
+
+@DatasetConfig.register_subclass("videomind-verifier")
+@dataclass
+class VerifierConfig(RoleMixtureConfig):
+    """Proposals of a grounder on three sets, which the verifiers of VideoMind and MUPA are trained on."""
+
+    sets: ClassVar[tuple[str, ...]] = ("qvhighlights", "didemo", "tacos")
+    size: Literal["2b", "7b"] = "2b"
+    """The size of the grounder."""
+
+    def member(self, name: str, shared: dict[str, Any]) -> RoleDatasetConfig:
+        """The proposals on the set `name`."""
+        return super().member("verifying", {**shared, "source": name, "size": self.size})
+
+
+@DatasetConfig.register_subclass("videomind-planner")
+@dataclass
+class PlannerConfig(RoleMixtureConfig):
+    """The questions VideoMind's planner is trained on."""
+
+    sets: ClassVar[tuple[str, ...]] = ("planning",)
+
+
+@DatasetConfig.register_subclass("videomind-answerer")
+@dataclass
+class AnswererConfig(RoleMixtureConfig):
+    """Questions with options for an answerer; VideoMind's paper leaves its own untrained."""
+
+    sets: ClassVar[tuple[str, ...]] = ("nextqa-mc",)
+
+
+@DatasetConfig.register_subclass("mupa-gqa")
+@dataclass
+class GroundedQuestionsConfig(RoleMixtureConfig):
+    """The four sets of questions with moments MUPA's joint role is trained on."""
+
+    sets: ClassVar[tuple[str, ...]] = ("qvhighlights-qa", "tacos-qa", "cosmo-cap-qa", "deve-qa")
+
+
+GrounderConfig.preset("mupa-grounder")
+for maker in ("videomind", "mupa"):
+    for size in ("2b", "7b"):
+        VerifierConfig.preset(f"{maker}-verifier-{size}", size=size)
