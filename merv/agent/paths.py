@@ -18,14 +18,16 @@ from merv.agent.windows import widened
 from merv.chat import Turn
 from merv.evaluation.parsing import parse_option
 from merv.models.qwen2_vl.targets import clean_query
+from merv.models.qwen2_vl.tokens import RESERVED
 
 ANSWERING = (1, 2, 3)
 """The paths that answer a question."""
 _BE_DO_HAVE = ("am", "is", "are", "was", "were", "do", "does", "did", "have", "has", "had")
 _MODALS = ("will", "would", "shall", "should", "can", "could", "may", "might", "must")
 AUXILIARIES = frozenset((*_BE_DO_HAVE, *_MODALS))
-_CHOICE = re.compile(r"2\)\s*Best choice:\s*(.+)", re.DOTALL)
+_CHOICE = re.compile(r"2\) Best choice: (\(([A-Z])\).*)")
 """The line of a joint reply that holds the choice."""
+_RESERVED = re.compile("|".join(map(re.escape, RESERVED)))
 _BECAUSE = re.compile(r"^(?:because|since|as)\s+", re.IGNORECASE)
 _LETTER = re.compile(r"^\([A-Z]\)\s*")
 
@@ -44,6 +46,17 @@ class Outcome:
     def confidence(self) -> float:
         """Score of its best moment, 0..1."""
         return self.moments[0][2]
+
+
+@dataclass(frozen=True)
+class Said:
+    """An answer as it was said, as it counts, and in words that others can be asked about."""
+
+    text: str
+    answer: int | str | None
+    """As in `Outcome`."""
+    words: str
+    """Those of the option it names, else its own without a letter; none with a meaning of its own."""
 
 
 def moment_query(question: str, answer: str = "") -> str:
@@ -101,15 +114,17 @@ def _go(path: int, steps: Steps, case: Case, turns: Sequence[Turn], min_seconds:
         query = clean_query(case.text)
         found = steps.ground(case, query, several=True)
         text, details = _answer(steps, case, widened(found.candidates[0].window, case.shown, min_seconds), turns)
-        return _outcome(steps, case, text, found, {"grounder": {"query": query, **found.plain()}, **details})
+        said = _read(text, case)
+        return _outcome(steps, case, said, found, {"grounder": {"query": query, **found.plain()}, **details})
     if path == 2:
         found = steps.ground_and_choose(case)
-        choice = _CHOICE.search(found.text)
-        return _outcome(steps, case, (choice[1] if choice else found.text).strip(), found, {"gqa": found.plain()})
+        said, why = _choice(found.text, case)
+        return _outcome(steps, case, said, found, {"gqa": found.plain(), **({"no_vote": why} if why else {})})
     text, details = _answer(steps, case, case.shown, turns)
-    query = moment_query(case.text, _words(text, case))
+    said = _read(text, case)
+    query = moment_query(case.text, said.words)
     found = steps.ground(case, query, several=True)
-    return _outcome(steps, case, text, found, {**details, "grounder": {"query": query, **found.plain()}})
+    return _outcome(steps, case, said, found, {**details, "grounder": {"query": query, **found.plain()}})
 
 
 def _answer(
@@ -119,30 +134,41 @@ def _answer(
     return text, {"answerer": {"prompt": turns[-1].text, "shown": list(window), "text": text}}
 
 
-def _outcome(steps: Steps, case: Case, text: str, found: Found, details: Mapping[str, Any]) -> Outcome:
+def _outcome(steps: Steps, case: Case, said: Said, found: Found, details: Mapping[str, Any]) -> Outcome:
     """Verify what a path found for its answer."""
-    query = moment_query(case.text, _words(text, case))
+    query = moment_query(case.text, said.words)
     verified = steps.verify(case, query, found.candidates)
     moments = products(verified.candidates)
-    answer = _read(text, case)
     record = {
         **details,
         "verifier": {"query": query, **verified.plain()},
         "candidates": [each.plain() for each in verified.candidates],
-        "answer": answer,
+        "answer": said.answer,
         "moments": [list(moment) for moment in moments],
     }
-    return Outcome(text, answer, tuple(moments), record)
+    return Outcome(said.text, said.answer, tuple(moments), record)
 
 
-def _read(text: str, case: Case) -> int | str | None:
+def _choice(text: str, case: Case) -> tuple[Said, str | None]:
+    """What a joint reply chooses; where that is not clear, its text without an answer, and why."""
+    lines = [line for line in text.split("\n") if "Best choice" in line]
+    choice = _CHOICE.fullmatch(lines[0].strip()) if len(lines) == 1 else None
+    if choice is None:
+        why = f"{len(lines)} lines with a choice" if len(lines) != 1 else "the choice has another form"
+        return _said(text, None, case), f"{why}; expected one line `2) Best choice: (letter) option`"
+    number = ord(choice[2]) - ord("A")
+    if number >= len(case.options):
+        return _said(text, None, case), f"the choice is ({choice[2]}) of {len(case.options)} options"
+    return _said(choice[1], number, case), None
+
+
+def _read(text: str, case: Case) -> Said:
     """What a text answers: an option's number, or its words without case and punctuation at the end."""
     if case.options:
-        return parse_option(text, case.options)
-    return " ".join(text.casefold().split()).rstrip(".!? ") or None
+        return _said(text, parse_option(text, case.options), case)
+    return _said(text, " ".join(text.casefold().split()).rstrip(".!? ") or None, case)
 
 
-def _words(text: str, case: Case) -> str:
-    """An answer in words: those of the option it names, else its own without a letter."""
-    answer = _read(text, case)
-    return case.options[answer] if isinstance(answer, int) else _LETTER.sub("", text.strip())
+def _said(text: str, answer: int | str | None, case: Case) -> Said:
+    words = case.options[answer] if isinstance(answer, int) else _LETTER.sub("", text.strip())
+    return Said(text, answer, _RESERVED.sub(" ", words))

@@ -5,8 +5,9 @@ VideoMind's planner (https://arxiv.org/abs/2503.13444) replies with a JSON list 
 
 The rule: apart from one JSON list a reply may hold a byte order mark, code fences and words without brackets.  Each
 entry is an object with `type` (a role; `answer` is the answerer, as in the published prompt) and, for the grounder,
-`value`; roles come once each in the order grounder, verifier, answerer, and a verifier follows a grounder.  Anything
-else may mean several things and is no plan: the usual one takes its place and the record says why.
+`value`, words a model may be told; roles come once each in the order grounder, verifier, answerer, and a verifier
+follows a grounder.  Anything else may mean several things and is no plan: the usual one takes its place and the record
+says why.
 """
 
 import json
@@ -14,6 +15,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from merv.errors import SampleError
+from merv.models.qwen2_vl.roles import plain_text
 from merv.models.qwen2_vl.targets import clean_query
 
 ORDER = ("grounder", "verifier", "answerer")
@@ -98,7 +101,10 @@ def _step(number: int, entry: Any) -> tuple[str, str | None]:
     if role not in ORDER:
         raise ValueError(f"step {number} has type {json.dumps(said)}")
     if strange := sorted(set(entry) - {"type", "value"}):
-        raise ValueError(f"step {number} has a field `{strange[0]}`")
+        raise ValueError(f"step {number} has a field `{json.dumps(strange[0])[1:-1]}`")  # it may hold half a character
     if value is not None and not (isinstance(value, str) and role == "grounder"):
         raise ValueError(f"step {number} ({role}) has value {json.dumps(value)}")
-    return role, clean_query(value or "") or None
+    try:
+        return role, plain_text(clean_query(value or "")) or None
+    except SampleError as error:
+        raise ValueError(f"step {number} ({role}): {error}") from error

@@ -65,7 +65,7 @@ def candidate_row(
         SampleError: there is no duration, no query, or the candidate is no pair of seconds in order.
     """
     query, seconds = tidy_query(query), known_duration(duration)
-    start, end = _pair(candidate, "candidate")
+    start, end = pair_of_seconds(candidate, "candidate")
     if start > end:
         raise SampleError(f"candidate {start:g} - {end:g} s runs backwards")
     start, end = (min(max(time, 0.0), seconds) for time in (start, end))
@@ -171,7 +171,7 @@ def usable_windows(windows: Sequence[Sequence[float]], duration: float) -> list[
     if not isinstance(windows, Sequence) or not windows:
         raise SampleError("no window says when it happens")
     found = []
-    for start, end in (_pair(window, "window") for window in windows):
+    for start, end in (pair_of_seconds(window, "window") for window in windows):
         if start >= end:
             raise SampleError(f"window {start:g} - {end:g} s {'has no length' if start == end else 'runs backwards'}")
         if end <= 0 or start >= duration:
@@ -236,7 +236,12 @@ def _spoken(windows: Sequence[Window]) -> str:
     return ", ".join(f"{start:.1f} - {end:.1f}" for start, end in windows) + " seconds"
 
 
-def _pair(value: Any, name: str) -> Window:
+def pair_of_seconds(value: Any, name: str) -> Window:
+    """Start and end, in whatever order; `name` is what messages call them.
+
+    Raises:
+        SampleError: it is no list of two finite numbers.
+    """
     if not isinstance(value, list | tuple) or len(value) != 2 or not all(map(_is_number, value)):
         raise SampleError(f"{name}: found {value!r}; expected start and end in seconds")
     return float(value[0]), float(value[1])

@@ -126,6 +126,14 @@ class Batch:
         """Label positions that carry loss."""
         return len(self.targets)
 
+    def num_visual_tokens(self, each: int) -> int:
+        """Visual tokens of the rows; `each` is what a model puts before one, where all have the same number."""
+        return len(self.visual_rows) * each
+
+    def num_text_tokens(self) -> int:
+        """Tokens that are no padding and stand for words."""
+        return int(self.attention_mask.sum())
+
     def num_target_rows(self) -> int:
         """Rows a head beside the LLM learns from."""
         return 0

@@ -1,7 +1,7 @@
 """The `synthetic-*` datasets for roles: rows about the clips of `merv.data.formats.synthetic_moments`."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -68,7 +68,13 @@ def _candidates(name: str, clip: MomentsClip, media: MediaRef, rng: np.random.Ge
         tried.append(_shifted(truth, clip.duration, rng) if rng.random() < 0.5 else _half(truth, rng))
         for place, candidate in enumerate(tried):
             right = iou(candidate, truth) >= RIGHT_IOU
-            yield candidate_row(f"{name}-{number}-{place}", query, candidate, right, float(clip.duration), media)
+            row = candidate_row(f"{name}-{number}-{place}", query, candidate, right, float(clip.duration), media)
+            yield replace(row, meta={**row.meta, "shows": _most_shown(clip, candidate)})
+
+
+def _most_shown(clip: MomentsClip, span: tuple[float, float]) -> str:
+    """The background that is there for most of a stretch."""
+    return max(clip.acts, key=lambda act: min(act.end, span[1]) - max(act.start, span[0])).ground
 
 
 def _plans(name: str, clip: MomentsClip, media: MediaRef, rng: np.random.Generator) -> Iterator[Sample]:

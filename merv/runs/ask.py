@@ -130,6 +130,10 @@ def run(config: AskConfig, write: Callable[[str], object]) -> int:
         from merv.runs.ask_agent import ask_agent
 
         return ask_agent(config, model, sample, write)
+    from merv.runs.ask_role import adds_to_words, ask_role
+
+    if adds_to_words(model):
+        return ask_role(config, model, sample, write)  # type: ignore[arg-type]
     for piece in answer_in_pieces(model, sample, max_new_tokens=config.max_new_tokens, do_sample=False):
         write(piece)
     write("\n")

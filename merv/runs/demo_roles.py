@@ -20,13 +20,25 @@ import torch
 import merv.evaluation.tasks  # noqa: F401 - registers the tasks
 from merv import runtime
 from merv.errors import ConfigError, RunStopped
+from merv.evaluation.answers import PREDICTIONS
 from merv.evaluation.report import table
+from merv.evaluation.runner import RESULTS
 
 logger = logging.getLogger(__name__)
 
 Write = Callable[[str], object]
-STEPS = {"grounder": 600, "verifier": 600, "answerer": 400, "planner": 100}
+STEPS = {"grounder": 900, "verifier": 400, "answerer": 300, "planner": 120}
 """Roles of the chain in the order they are trained, and their optimiser steps."""
+
+ASKED = {
+    "synthetic-grounding": [("grounder",), ("grounder", "verifier")],
+    "synthetic-grounded-qa": [("answerer",), ("planner", "grounder", "verifier", "answerer")],
+}
+"""Tasks, and who answers each."""
+QUESTIONS = {"synthetic-grounding": "when, 100 clips", "synthetic-grounded-qa": "which colour, 40 short acts"}
+SHORTEST_LOOK = 1.0
+"""Seconds the answerer is shown at least: the acts asked about last two to four."""
+PICTURE = "moments.png"
 
 
 @dataclass
@@ -69,6 +81,9 @@ def run(config: DemoRolesConfig, write: Write) -> int:
     write("4/4  asking held-out questions")
     results = score(config, joined)
     write(f"\n{summary(results, trained, time.monotonic() - began)}\n")
+    clip = config.dataset_root_dir / "download" / "synthetic-moments" / "videos" / "short-000000.mp4"
+    write(f"some of them  {joined / PICTURE}")
+    write(f'ask them      merv ask {joined} {clip} "When is the background blue?" --agent grounder,verifier')
     return 0
 
 
@@ -128,41 +143,39 @@ def _command(config: DemoRolesConfig, role: str) -> list[str]:
 
 
 def score(config: DemoRolesConfig, joined: Path) -> dict[str, Mapping[str, float]]:
-    """Results of the chain and of its parts, by what was asked."""
+    """Results of the chain and of its parts, by who answers; draws some of them."""
+    from merv.agent.chain import ChainConfig
+    from merv.evaluation.task import TaskConfig
+    from merv.runs.demo_picture import draw_moments, rows_of
     from merv.runs.evaluate import EvalConfig
     from merv.runs.evaluate import run as run_evaluation
 
-    asked = {
-        "grounder": ("synthetic-grounding", ["grounder"]),
-        "grounder, verifier": ("synthetic-grounding", ["grounder", "verifier"]),
-        "answerer": ("synthetic-grounded-qa", ["answerer"]),
-        "planner, grounder, verifier, answerer": (
-            "synthetic-grounded-qa",
-            ["planner", "grounder", "verifier", "answerer"],
-        ),
-    }
-    from merv.evaluation.task import TaskConfig
-
-    found = {}
-    for roles, (name, agent) in asked.items():
-        out_dir = joined / "eval" / f"{name}-{'-'.join(agent)}"
+    found: dict[str, Mapping[str, float]] = {}
+    for name, agents in ASKED.items():
         task = TaskConfig.new(name, dataset_root_dir=config.dataset_root_dir)
-        run_evaluation(EvalConfig(model=joined, task=task, agent=agent, out_dir=out_dir, num_workers=0))
-        found[roles] = json.loads((out_dir / "results.json").read_text())
+        for agent in agents:
+            out_dir = joined / "eval" / f"{name}-agent-{'-'.join(agent)}"
+            chain = ChainConfig(answer_min_seconds=SHORTEST_LOOK)
+            run_evaluation(EvalConfig(joined, task, agent=list(agent), chain=chain, out_dir=out_dir, num_workers=0))
+            found[f"{name}: {', '.join(agent)}"] = json.loads((out_dir / RESULTS).read_text())
+            if agent == ("grounder", "verifier"):
+                draw_moments(rows_of(task.build().samples(), out_dir / PREDICTIONS), joined / PICTURE)
     return found
 
 
 def summary(results: Mapping[str, Mapping[str, float]], trained: float, all_of_it: float) -> str:
     """The table, and what it was measured on."""
     rows: list[dict[str, Any]] = []
-    for roles, found in results.items():
-        row = {"who answers": roles, "question": "when" if "accuracy" not in found else "which, and when"}
-        row["mIoU"] = f"{found['iou']:.3f}"
-        row["R1@0.5"] = f"{100 * found['R1@0.5']:.0f} %"
-        row["right option"] = f"{100 * found['accuracy']:.1f} %" if "accuracy" in found else "-"
-        rows.append(row)
+    for asked, found in results.items():
+        task, _, roles = asked.partition(": ")
+        option = f"{100 * found['accuracy']:.1f} %" if "accuracy" in found else "-"
+        rows.append({"asked": QUESTIONS[task], "who answers": roles, "right option": option, **_moments(found)})
     return (
         f"{table(rows, list(rows[0]))}\n\n"
         f"trained in {trained / 60:.1f} minutes, {all_of_it / 60:.1f} with the questions, on {runtime.processor()}, "
         f"{os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}"
     )
+
+
+def _moments(found: Mapping[str, float]) -> dict[str, str]:
+    return {"mIoU": f"{found['iou']:.2f}", "R1@0.5": f"{100 * found['R1@0.5']:.0f} %"}

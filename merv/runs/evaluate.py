@@ -13,7 +13,7 @@ from merv.errors import ConfigError
 from merv.evaluation import report
 from merv.evaluation.answering import Answering, ModelAnswering
 from merv.evaluation.judge import give_loader
-from merv.evaluation.runner import evaluate_with
+from merv.evaluation.runner import RESULTS, evaluate_with
 from merv.evaluation.task import Task, TaskConfig
 from merv.models.base import VideoLM
 from merv.models.published import CHECKPOINT, MODELS, find_run
@@ -75,7 +75,7 @@ class EvalConfig:
 
 
 def run(config: EvalConfig) -> int:
-    """Ask, write out_dir, log the table; gives the exit status.
+    """Ask, write out_dir, log the table; gives the exit status, 1 when every item failed.
 
     Raises:
         MervError: something the user can mend, in one line.
@@ -91,7 +91,14 @@ def run(config: EvalConfig) -> int:
     if is_main():
         row = {"task": task.name, **results}
         logger.info("results in %s\n%s", out_dir, report.table([row], list(row)))
-    return 0
+    if results.get("failed") != results["num_items"]:
+        return 0
+    if is_main():
+        logger.error(
+            "all %d items of task `%s` failed, so nothing was measured; failed_items in %s says why",
+            *(results["num_items"], task.name, out_dir / RESULTS),
+        )
+    return 1
 
 
 def who_answers(config: EvalConfig, model: VideoLM, task: Task) -> tuple[str, Answering]:

@@ -16,11 +16,20 @@ from merv.conf.options import words_apart
 from merv.conf.parse import parse
 from merv.errors import CheckpointError, ConfigError
 from merv.models.lora import is_adapter
-from merv.models.qwen2_vl.adapter_files import Keys
+from merv.models.qwen2_vl.adapter_files import ADAPTER, ADAPTER_CONFIG, Keys
 from merv.models.qwen2_vl.base import folder_of
 from merv.models.qwen2_vl.config import TINY, Qwen2VLConfig
 from merv.models.qwen2_vl.publish import Written, shape_of, write_folder
-from merv.models.qwen2_vl.published import ROLE_MODELS, SIZES, TOKEN_KEYS, find_roles, is_roles, read_roles
+from merv.models.qwen2_vl.published import (
+    CONFIG,
+    HEAD,
+    ROLE_MODELS,
+    SIZES,
+    TOKEN_KEYS,
+    find_roles,
+    is_roles,
+    read_roles,
+)
 from merv.models.qwen2_vl.role_weights import RoleWeights, sort_out
 from merv.models.qwen2_vl.roles import ROLES
 from merv.models.qwen2_vl.tiny import tiny_base, tiny_tokenizer
@@ -31,6 +40,9 @@ from merv.runs.pretrain_config import PretrainConfig
 logger = logging.getLogger(__name__)
 
 USAGE = "merv export roles RUN [RUN ...] --out DIR"
+WRITTEN = {CONFIG, HEAD, "preprocessor_config.json"}
+WRITTEN |= {"vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json"}
+"""Files of an exported folder, beside those of the tokenizer that say so; --overwrite deletes no others."""
 
 
 @dataclass
@@ -42,7 +54,7 @@ class ExportRolesConfig:
     out: Path
     """Folder to write."""
     overwrite: bool = False
-    """Replace a folder of roles that is there."""
+    """Replace a folder of roles that is there; what others laid into it, such as eval/, stays."""
     keys: Keys = "videomind"
     """Names of modules: videomind, as its code has them, or transformers5, for peft on a current transformers."""
 
@@ -130,12 +142,34 @@ def export_roles(config: ExportRolesConfig) -> int:
 
 
 def _replace(out: Path, new: Path) -> None:
+    """Put a folder in the place of another; what others laid into that one, such as eval/, moves along."""
     old = out.with_name(f"{out.name}.old")
     if out.exists():
-        shutil.rmtree(old, ignore_errors=True)
+        _carry_over(old, out)  # an export that was killed here left it
         out.rename(old)
     new.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
+    _carry_over(old, out)
+
+
+def _carry_over(old: Path, out: Path) -> None:
+    """Move what the exporter did not write, then delete the old folder."""
+    if not old.is_dir():
+        return
+    of_roles = [path for path in old.iterdir() if path.is_dir() and path.name.lower() in ROLES]
+    others = [path for path in old.iterdir() if path not in of_roles]
+    for path in [*others, *(file for folder in of_roles for file in folder.iterdir())]:
+        name = path.relative_to(old)
+        if not _is_written(name) and not (out / name).exists():
+            (out / name).parent.mkdir(exist_ok=True)
+            path.rename(out / name)
+    shutil.rmtree(old)
+
+
+def _is_written(name: Path) -> bool:
+    """Whether the exporter writes files of this name, relative to its folder."""
+    if len(name.parts) == 2:
+        return name.name in (ADAPTER_CONFIG, ADAPTER, HEAD)
+    return name.name in WRITTEN or name.name.startswith(("tokenizer", "chat_template"))
 
 
 def join(found: Sequence[Found]) -> Written:

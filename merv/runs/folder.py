@@ -20,6 +20,9 @@ from merv.errors import CheckpointError, ConfigError, MervError
 from merv.models.base import VideoLM
 from merv.models.lora import is_adapter
 from merv.models.published import CHECKPOINT, MODELS, find_run, load_checkpoint
+from merv.models.qwen2_vl.config import Qwen2VLConfig
+from merv.models.qwen2_vl.going_on import check_adapter_learns, check_same_base, lay_role, names_roles
+from merv.models.qwen2_vl.net import RoleLM
 from merv.models.stage import StageConfig
 from merv.models.weights import FILE, load_parts, save_parts
 from merv.runs.pretrain_config import PretrainConfig
@@ -45,13 +48,18 @@ def find_parent(config: PretrainConfig, model: VideoLM) -> tuple[list[str], list
     """Load the weights the stage starts from into `model`; gives the runs they came from and the parts they filled.
 
     Raises:
-        ConfigError: `pretrained_checkpoint` names nothing.
+        ConfigError: `pretrained_checkpoint` names nothing, or the stage cannot go on from an adapter.
         CheckpointError: its weights are of another model.
     """
-    path = config.pretrained_checkpoint
-    path = _weights_of(path) if path is not None else _latest_run(config)
+    named = config.pretrained_checkpoint
+    if named is not None and isinstance(model, RoleLM) and names_roles(named):
+        parts = lay_role(named, model)
+        _check_role(config, model)
+        logger.info("starting from %s (%s)", named, ", ".join(parts))
+        return [str(named)], parts
+    path = _weights_of(named) if named is not None else _latest_run(config)
     if path is None:
-        if STARTS_FROM[config.stage]:
+        if STARTS_FROM[config.stage] and "projectors" in model.parts():
             logger.info(
                 "no finished %s run of model_id `%s` in %s: projectors start from random weights",
                 " or ".join(STARTS_FROM[config.stage]),
@@ -60,14 +68,30 @@ def find_parent(config: PretrainConfig, model: VideoLM) -> tuple[list[str], list
             )
         return [], []
     try:
+        _check_base(config, path)
         parts = load_checkpoint(model, path) if path.suffix == ".pt" else load_parts(model, path)
     except CheckpointError as error:
-        if config.pretrained_checkpoint is not None:
+        if named is not None:
             raise
         remedy = f"it was taken for its model_id `{config.model.model_id}`; give this model another --model.model_id"
         raise CheckpointError(f"{error}; {remedy}, or name --pretrained_checkpoint") from error
+    _check_role(config, model)
     logger.info("starting from %s (%s)", path, ", ".join(parts))
     return [str(path.parent.parent if path.match(str(CHECKPOINT)) else path.parent)], parts
+
+
+def _check_base(config: PretrainConfig, path: Path) -> None:
+    """Refuse the run of a role model on another base: adapters would fit, and mean nothing."""
+    file = path.parent / "config.yaml"
+    if isinstance(config.model, Qwen2VLConfig) and file.is_file():
+        other = files.load(PretrainConfig, file).model
+        if isinstance(other, Qwen2VLConfig):
+            check_same_base(other, config.model, path.parent)
+
+
+def _check_role(config: PretrainConfig, model: VideoLM) -> None:
+    if isinstance(model, RoleLM):
+        check_adapter_learns(model, config.stage_config.lora, config.stage)
 
 
 def _weights_of(path: Path) -> Path:

@@ -35,6 +35,7 @@ def load(
             "yeliudev/VideoMind-2B".
         device: where to put it; None means the accelerator if there is one.
         dtype: type of the weights; None means bfloat16 on an accelerator, float32 on a CPU.
+            Role models overflow in float16.
         options: fields of the model's config in place of what the run says, such as `llm_path="llama-2-7b"`,
             `video_backbone_paths={"dinov2": "dinov2-large"}` or `protocol="merv"`; of role models `path` is the base.
 
@@ -58,6 +59,8 @@ def load(
     device = runtime.device() if device is None else torch.device(device)
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    if dtype is torch.float16 and isinstance(model.config, Qwen2VLConfig):
+        raise ConfigError(f"{path}: dtype is float16, in which role models overflow; use bfloat16 or float32")
     model.requires_grad_(False)
     cast_frozen(model, dtype)
     return model.eval().to(device)

@@ -31,7 +31,8 @@ class PretrainConfig:
     seed: int = 7
     """Decides new weights and the order of the data."""
     pretrained_checkpoint: Path | None = None
-    """Run folder (or its model.safetensors) to start from; None means the align run of the same model_id, if any."""
+    """Run folder (or its model.safetensors) to start from, for a role model also a folder of roles or a published
+    name; None means the align run of the same model_id, if any."""
     resume: Literal["auto", "never"] = "auto"
     """auto goes on from the run's newest checkpoint; never refuses a folder that has one."""
     save_checkpoint_after: int = 512

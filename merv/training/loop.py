@@ -143,8 +143,8 @@ def train_step(job: Job, step: int, micro_batches: list[Batch]) -> tuple[dict[st
 
 
 def _measure(job: Job, micro_batches: list[Batch], loss: float, rate: float, grad_norm: float) -> dict[str, float]:
-    text = sum(int(batch.attention_mask.sum()) for batch in micro_batches)
-    visual = sum(len(batch.visual_rows) for batch in micro_batches) * job.visual_tokens
+    text = sum(batch.num_text_tokens() for batch in micro_batches)
+    visual = sum(batch.num_visual_tokens(job.visual_tokens) for batch in micro_batches)
     job.metrics.count(samples=sum(b.size for b in micro_batches), text_tokens=text, visual_tokens=visual)
     flops = sum(job.count_flops(batch) for batch in micro_batches)
     return job.metrics.finish(loss=loss, lr=rate, grad_norm=grad_norm, bad_samples=job.ledger.num_bad, flops=flops)

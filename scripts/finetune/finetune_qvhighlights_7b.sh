@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# VideoMind's grounder on Qwen2-VL-7B, tuned on QVHighlights for 5 epochs; name its run with --pretrained_checkpoint.
+# VideoMind's published grounder on Qwen2-VL-7B, tuned on QVHighlights for 5 epochs; to go on from a run or a folder of
+# roles instead, name it: --pretrained_checkpoint runs/my-grounder.
 # Options are passed on, later ones win: bash scripts/finetune/finetune_qvhighlights_7b.sh --model.finetune.per_device_batch_size 2
 set -euo pipefail
 root="$(cd "$(dirname "$0")/../.." && pwd)"
 exec torchrun --standalone --nproc-per-node "${NPROC_PER_NODE:-8}" "$root/scripts/pretrain_video.py" \
   --model.type videomind-grounder-7b --dataset.type qvhighlights --run_id finetune-grounder-qvhighlights-7b \
-  --model.finetune.epochs 5 "$@"
+  --pretrained_checkpoint yeliudev/VideoMind-7B --model.finetune.epochs 5 "$@"

@@ -3,6 +3,7 @@ import pytest
 from merv.agent.chain import Chain, ChainConfig
 from merv.agent.paths import moment_query
 from merv.errors import ConfigError, SampleError
+from merv.models.qwen2_vl.tokens import RESERVED
 from merv.models.reply import Reply
 from merv.video.media import Span
 
@@ -59,10 +60,65 @@ def test_path_2_finds_and_chooses_in_one_reply():
     assert (reply.text, reply.record["paths"][0]["answer"]) == ("(B) cross", 1)
 
 
-def test_path_2_without_the_line_of_the_choice_leaves_the_whole_text():
-    reply, _ = go(2, gqa=Reply("A ring, I think", SPANS))
+LINE = "2) Best choice: (B) cross"
+EXPECTED = "; expected one line `2) Best choice: (letter) option`"
 
-    assert (reply.text, reply.record["paths"][0]["answer"]) == ("A ring, I think", 0)
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("A ring, I think", f"0 lines with a choice{EXPECTED}"),
+        ("", f"0 lines with a choice{EXPECTED}"),
+        (f"{LINE}\n2) Best choice: (A) ring", f"2 lines with a choice{EXPECTED}"),
+        (f"{LINE}\n{LINE}", f"2 lines with a choice{EXPECTED}"),
+        (f"{LINE}\n2) Best choice: ring", f"2 lines with a choice{EXPECTED}"),
+        (f"So: {LINE}", f"the choice has another form{EXPECTED}"),
+        ("2) Best choice: B", f"the choice has another form{EXPECTED}"),
+        ("2) Best choice: (b) cross", f"the choice has another form{EXPECTED}"),
+        ("2) Best choice: cross (B)", f"the choice has another form{EXPECTED}"),
+        ("1) Best choice: (B) cross", f"the choice has another form{EXPECTED}"),
+        ("2) Best choice: (D) star", "the choice is (D) of 3 options"),
+    ],
+)
+def test_a_joint_reply_without_one_clear_choice_has_no_vote_and_leaves_the_whole_text(text, reason):
+    reply, _ = go(2, gqa=Reply(text, SPANS))
+
+    [path] = reply.record["paths"]
+    assert (reply.text, path["answer"], path["no_vote"]) == (text, None, reason)
+
+
+@pytest.mark.parametrize(
+    "text", [LINE, f"1) <|reg|>\n{LINE}  ", f"{LINE}\nas the (A) ring is blue", "2) Best choice: (B)"]
+)
+def test_a_joint_reply_with_one_clear_choice_votes(text):
+    reply, _ = go(2, gqa=Reply(text, SPANS))
+
+    [path] = reply.record["paths"]
+    assert path["answer"] == 1
+    assert "no_vote" not in path
+
+
+def test_a_joint_reply_without_a_vote_is_outvoted():
+    reply, _ = go(1, 2, gqa=Reply("A ring, I think", ((2.0, 4.0, 1.0),)))
+
+    assert [path["answer"] for path in reply.record["paths"]] == [1, None]
+    assert (reply.text, reply.record["winner"]) == ("(B) cross", 1)
+
+
+@pytest.mark.parametrize("token", RESERVED)
+def test_tokens_with_a_meaning_of_their_own_never_become_a_query(token):
+    free = choice(options=None)
+
+    _, model = go(3, sample=free, answerer=Reply(f"a {token} kite{token}"))
+
+    asked = [*model.asked("grounder"), *model.asked("verifier")]
+    assert {sample.meta["query"] for sample in asked} == {"The moment when red a kite"}
+
+
+def test_a_call_in_an_unread_joint_reply_does_not_reach_the_verifier():
+    _, model = go(2, gqa=Reply("in <|reg|> it is<|re<|reg|>g|>", SPANS))
+
+    assert {sample.meta["query"] for sample in model.asked("verifier")} == {"The moment when red in it is<|re g|>"}
 
 
 def test_path_3_answers_on_the_whole_video_and_looks_for_question_and_answer():

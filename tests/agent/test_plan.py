@@ -1,8 +1,10 @@
+import json
 import re
 
 import pytest
 
 from merv.agent.plan import ORDER, read_plan
+from merv.models.qwen2_vl.tokens import RESERVED
 
 G, V, A = '{"type": "grounder", "value": "the fall"}', '{"type": "verifier"}', '{"type": "answerer"}'
 ALL = f"[{G}, {V}, {A}]"
@@ -80,6 +82,12 @@ def test_one_list_of_steps_is_a_plan_whatever_stands_around_it(text, roles, quer
         ('[{"type": "answerer", "value": "What?"}]', 'step 1 \\(answerer\\) has value "What\\?"'),
         ('[{"type": "grounder", "query": "the fall"}]', "step 1 has a field `query`"),
         ('[{"type": "grounder", "type": "answerer"}]', "names one of its fields twice"),
+        (
+            '[{"type": "grounder", "value": "\\ud83d dog"}]',
+            r"step 1 \(grounder\): the text holds '\\ud83d', half a character",
+        ),
+        ('[{"type": "grounder", "\\ud83d": 1}]', r"step 1 has a field `\\ud83d`"),
+        ('[{"type": "\\ud83d"}]', r'step 1 has type "\\ud83d"'),
     ],
 )
 def test_anything_else_is_no_plan_and_the_reason_is_kept(text, reason):
@@ -87,6 +95,19 @@ def test_anything_else_is_no_plan_and_the_reason_is_kept(text, reason):
 
     assert (plan.roles, plan.query) == (ORDER, "What fell")
     assert re.search(reason, plan.fallback)
+    plan.fallback.encode()  # records are UTF-8
+
+
+@pytest.mark.parametrize("token", RESERVED)
+def test_a_query_with_a_token_of_its_own_meaning_is_no_plan(token):
+    plan = read_plan(json.dumps([{"type": "grounder", "value": f"the {token} fall"}]), "What fell?")
+
+    assert (plan.roles, plan.query) == (ORDER, "What fell?")
+    assert plan.fallback.startswith(f"step 1 (grounder): the text holds {token}, which has a meaning of its own")
+
+
+def test_a_whole_character_beyond_the_basic_plane_is_a_word():
+    assert read_plan('[{"type": "grounder", "value": "\\ud83d\\udc36 dog"}]', "What?").query == "\U0001f436 dog"
 
 
 def test_a_plan_is_kept_as_it_was_understood():

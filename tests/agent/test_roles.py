@@ -1,10 +1,15 @@
 import pytest
 
 from merv.agent.chain import ChainConfig, chosen_paths
-from merv.agent.roles import as_role_model, read_roles
+from merv.agent.roles import ROLES, as_role_model, read_roles
 from merv.errors import ConfigError
+from merv.models.qwen2_vl.roles import ROLES as MODEL_ROLES
 
 from .fakes import ScriptedRoles
+
+
+def test_an_agent_asks_the_roles_that_models_play():
+    assert tuple(MODEL_ROLES) == ROLES
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -55,6 +56,29 @@ def test_a_run_is_evaluated_into_its_own_folder(finished_run, drawn, condition, 
     assert card["model"] == {"path": str(finished_run), "weights_sha256": sha256(weights).hexdigest()}
     assert (card["condition"], card["frames"]) == (condition, [4, 8, 8])
     assert "accuracy/direction" in caplog.text
+
+
+def test_an_evaluation_of_nothing_but_failures_fails(finished_run, drawn, tmp_path, monkeypatch, caplog):
+    def ask_about(names):
+        task = SyntheticMcqConfig(drawn)
+        made = task.build()
+        samples = [
+            replace(one, media=(MediaRef(tmp_path / "no.mp4"),)) if one.id in names else one for one in made.samples()
+        ]
+        monkeypatch.setattr(type(made), "samples", lambda self: samples)
+        out = tmp_path / f"{len(names)}"
+        status = evaluate.run(EvalConfig(finished_run, task, max_new_tokens=1, out_dir=out, num_workers=0))
+        monkeypatch.undo()
+        return status, json.loads((out / "results.json").read_text())["failed"]
+
+    names = [one.id for one in SyntheticMcqConfig(drawn).build().samples()]
+
+    with caplog.at_level("ERROR"):
+        assert ask_about(names[1:]) == (0, 3)
+        assert not caplog.messages
+        assert ask_about(names) == (1, 4)
+    [line] = caplog.messages
+    assert line.startswith("all 4 items of task `synthetic-mcq` failed, so nothing was measured; failed_items in ")
 
 
 def test_the_command_line_names_the_task_and_its_condition():

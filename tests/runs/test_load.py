@@ -6,6 +6,7 @@ import pytest
 import torch
 from backbones.llm_folder import save_llm
 from helpers import run_words, train
+from models.qwen2_vl.role_folders import write_published
 from safetensors.torch import load_file
 
 import merv
@@ -82,3 +83,17 @@ def test_a_question_may_name_the_folder_of_the_llm(run, llm, tmp_path, capsys):
 
     assert status == 0
     assert capsys.readouterr().out.endswith("\n")
+
+
+def test_a_role_model_in_float16_is_refused(tmp_path):
+    folder = write_published(tmp_path / "roles")
+
+    with pytest.raises(
+        ConfigError, match=r"roles: dtype is float16, in which role models overflow; use bfloat16 or float32$"
+    ):
+        merv.load(folder, device="cpu", dtype=torch.float16)
+    assert merv.load(folder, device="cpu", dtype=torch.bfloat16).llm.embed(torch.tensor([0])).dtype == torch.bfloat16
+
+
+def test_models_without_roles_may_be_asked_in_float16(run):
+    assert merv.load(run, device="cpu", dtype=torch.float16).llm.embed(torch.tensor([0])).dtype == torch.float16

@@ -1,10 +1,11 @@
 """Clips of several acts, for roles that find, judge and describe moments; drawn as real H.264 files where needed.
 
-A clip lasts 20 to 32 seconds and holds two or three acts, one after another: in each a shape in a colour of its own
-stands or moves before a background of its own, by which the act is named: "a blue background".  A span drawn at random
-scores a mean IoU of 0.23 against the act asked for.  Clips of the split `short` have a middle act of at most four
-seconds, which questions are about: whoever looks at four frames of the whole clip has missed it in two of three
-clips, who looks at the act has.
+A clip lasts 20 to 32 seconds and holds two or three acts, one after another: in each a shape stands or moves before a
+background whose colour no other act of the clip has, and which names the act: "a blue background".  The shape's colour
+is any but that of its background; it may be that of a shape or a background elsewhere in the clip.  A span drawn at
+random scores a mean IoU of 0.23 against the act asked for.  Clips of the split `short` have a middle act of at most
+four seconds, which questions are about: whoever looks at four frames of the whole clip has missed it in two of three
+clips, and sees it in all frames of the act.
 """
 
 import json
@@ -41,7 +42,7 @@ class MomentsDrawing:
     seed: int
     side: int = 56
     fps: int = 2
-    version: int = 1
+    version: int = 2
     """Raised when the same numbers begin to give other files."""
 
 

@@ -4,6 +4,7 @@ VideoMind calls this a chain of LoRA (https://arxiv.org/abs/2503.13444); here th
 different roles.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -11,6 +12,12 @@ from typing import Any
 
 from torch import nn
 
+from merv.errors import ConfigError
+from merv.models.lora import learn_adapter
+from merv.models.stage import LoraConfig
+
+_OF_PEFT = re.compile(r"\.(lora_[AB]|modules_to_save)\.")
+"""Parts of a path that are about an adapter, not about the model it sits on."""
 BASE = "__base__"
 """peft's name for no adapter."""
 
@@ -23,10 +30,71 @@ def adapter_names(model: nn.Module) -> set[str]:
     return names
 
 
-def adapter_rank(model: nn.Module, name: str) -> int | None:
-    """Rank of an adapter a model holds; None when it does not."""
-    ranks = [layer.r[name] for layer in _layers(model) if name in _held(layer) and hasattr(layer, "r")]
-    return ranks[0] if ranks else None
+def adapter_lora(model: nn.Module, name: str) -> LoraConfig | None:
+    """Rank, scale and places of an adapter a model holds, `target_modules` as whole paths; None when it does not."""
+    held = {path: layer for path, layer in _named_layers(model) if name in _held(layer)}
+    low_rank = {path: layer for path, layer in held.items() if hasattr(layer, "lora_A")}
+    if not low_rank:
+        return None
+    layer = next(iter(low_rank.values()))
+    return LoraConfig(
+        rank=layer.r[name],
+        alpha=float(layer.lora_alpha[name]),
+        dropout=float(getattr(layer.lora_dropout[name], "p", 0.0)),
+        target_modules=sorted(low_rank),
+        modules_to_save=sorted(path.rpartition(".")[2] for path in held.keys() - low_rank.keys()),
+    )
+
+
+def go_on_learning(model: Any, name: str, wanted: LoraConfig) -> None:
+    """Let an adapter that a language model holds learn on, with the dropout that is wanted.
+
+    Raises:
+        ConfigError: it differs in anything but dropout.
+    """
+    there = adapter_lora(model, name)
+    assert there is not None, name
+    saved, targets = sorted(set(wanted.modules_to_save)), set(wanted_places(model, wanted))
+    for field, here, found in (
+        ("rank", wanted.rank, there.rank),
+        ("alpha", wanted.alpha, there.alpha),
+        ("modules_to_save", saved, there.modules_to_save),
+        ("target_modules", *_told_apart(targets, set(there.target_modules))),
+    ):
+        if here != found:
+            raise ConfigError(
+                f"lora.{field} is {_words(here)}, but the adapter of role {name} to start from has {_words(found)}; "
+                "only lora.dropout may differ from what it was trained with"
+            )
+    for _, layer in _named_layers(model):
+        if name in _held(layer) and hasattr(layer, "lora_A"):
+            layer.lora_dropout[name] = nn.Dropout(wanted.dropout) if wanted.dropout else nn.Identity()
+    learn_adapter(model, name)
+
+
+def wanted_places(model: Any, lora: LoraConfig) -> list[str]:
+    """Paths of the linear layers `target_modules` are about, whether or not the model holds adapters; sorted."""
+    names, head, found = lora.target_modules, model.get_output_embeddings(), set()
+    apart = ""
+    for path, module in model.named_modules():
+        apart = path if module is head else apart
+        if isinstance(module, nn.Linear) and not _OF_PEFT.search(path):
+            found.add(path.removesuffix(".base_layer").removesuffix(".original_module"))
+    if not names:
+        return sorted(found - {apart})
+    return sorted(path for path in found if any(path == name or path.endswith(f".{name}") for name in names))
+
+
+def _told_apart(here: set[str], found: set[str]) -> tuple[list[str], list[str]]:
+    """Two sets of paths as last names, where that tells them apart, else as those that only one has."""
+    names = [sorted({path.rpartition(".")[2] for path in paths}) for paths in (here, found)]
+    return (names[0], names[1]) if names[0] != names[1] else (sorted(here - found), sorted(found - here))
+
+
+def _words(value: Any) -> str:
+    if not isinstance(value, list):
+        return f"{value:g}"
+    return ", ".join(value[:8]) + (", ..." if len(value) > 8 else "") if value else "none"
 
 
 @contextmanager
@@ -71,10 +139,15 @@ def _name_adapters(_: nn.Module, args: Any, kwargs: dict[str, Any], *, names: li
 
 
 def _layers(model: nn.Module) -> list[Any]:
+    return [layer for _, layer in _named_layers(model)]
+
+
+def _named_layers(model: nn.Module) -> list[tuple[str, Any]]:
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils.other import AuxiliaryTrainingWrapper
 
-    return [module for module in model.modules() if isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper)]
+    kinds = BaseTunerLayer | AuxiliaryTrainingWrapper
+    return [(path, module) for path, module in model.named_modules() if isinstance(module, kinds)]
 
 
 def _held(layer: Any) -> Sequence[str]:

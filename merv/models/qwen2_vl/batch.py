@@ -23,6 +23,8 @@ class RoleBatch(Batch):
 
     grids: tuple[Grid, ...] = ()
     """One a clip, in the order of the clips' patches."""
+    clip_tokens: tuple[int, ...] = ()
+    """Visual tokens of each clip."""
     positions: Tensor = None  # type: ignore[assignment]  # always given; the base's fields have defaults
     """(3, B, L) int64: time, row and column of every token for rotary positions."""
     first_video: tuple[int, ...] = ()
@@ -35,6 +37,15 @@ class RoleBatch(Batch):
     """What the grounding head is to find in each row."""
     shown: tuple[Span | None, ...] = ()
     """Seconds of the video each row is about."""
+
+    def num_visual_tokens(self, each: int = 0) -> int:
+        """Visual tokens of the rows; clips differ, and their tokens have places among the words."""
+        rows = range(len(self.visual_rows)) if self.shows is None else self.shows.tolist()
+        return sum(self.clip_tokens[clip] for clip in rows)
+
+    def num_text_tokens(self) -> int:
+        """Tokens that are no padding and no visual ones."""
+        return super().num_text_tokens() - self.num_visual_tokens()
 
     def num_target_rows(self) -> int:
         """Rows the grounding head learns from."""

@@ -17,7 +17,7 @@ from merv.models.qwen2_vl.net import RoleLM
 from merv.models.qwen2_vl.processor import Geometry, RoleProcessor
 from merv.models.qwen2_vl.prompts import Wording
 from merv.models.qwen2_vl.roles import ROLES, RoleName
-from merv.models.qwen2_vl.tiny import TinyBaseConfig, tiny_base, tiny_tokenizer
+from merv.models.qwen2_vl.tiny import TINY_BUDGETS, TinyBaseConfig, tiny_base, tiny_tokenizer
 from merv.models.qwen2_vl.tokens import TokenIds
 from merv.video.budget import VisualBudget
 
@@ -46,13 +46,13 @@ class Qwen2VLConfig(ModelConfig):
     protocol: Literal["merv", "videomind"] = "merv"
     """merv: arithmetic as it should be; videomind: to the letter as the published weights were trained and used."""
     fps: float | None = None
-    """Frames a second the role looks at; None means the role's published number."""
+    """Frames a second the role looks at; None means the role's number."""
     max_frames: int | None = None
-    """Most frames the role looks at; None means the role's published number."""
+    """Most frames the role looks at; None means the role's number."""
     min_pixels: int | None = None
-    """Fewest pixels of a frame after resizing; None means the role's published number."""
+    """Fewest pixels of a frame after resizing; None means the role's number."""
     max_pixels: int | None = None
-    """Most pixels of a frame after resizing; None means the role's published number."""
+    """Most pixels of a frame after resizing; None means the role's number."""
     timestamps: bool = False
     """Tell the role in words when each time step was taken; MUPA's joint role is told."""
     max_length: int = 32768
@@ -69,14 +69,15 @@ class Qwen2VLConfig(ModelConfig):
             raise ConfigError(f"max_length is {self.max_length} tokens; it must be at least 64")
 
     def budgets(self) -> dict[str, VisualBudget]:
-        """What each role is shown: as published, but the own role as the config says.
+        """What each role is shown: as published, or by the tiny base; the own role as the config says.
 
         Raises:
             ConfigError: a number makes no sense.
         """
         names = ("fps", "max_frames", "min_pixels", "max_pixels")
         changed = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        found = {name: role.budget for name, role in ROLES.items()}
+        published = {name: role.budget for name, role in ROLES.items()}
+        found = TINY_BUDGETS if self.base == TINY else published
         return {**found, self.role: replace(found[self.role], **changed)}
 
     def is_published(self) -> bool:
@@ -111,7 +112,8 @@ class Qwen2VLConfig(ModelConfig):
             base, tokenizer = self._base()
             bases.with_tokens(base, tokenizer)
             tower = bases.take_vision(base)
-            template = replace(TEMPLATES["qwen2"], system=SYSTEM)
+            # The tiny tokenizer keeps words whole behind a space.
+            template = replace(TEMPLATES["qwen2"], system=SYSTEM, before_answer=" " if self.base == TINY else "")
             llm = LLM(base, tokenizer, template, max_length=self.max_length)
             return RoleLM(self, tower, llm, self._processor(tokenizer, template, tower.config, seed))
 
@@ -128,7 +130,7 @@ class Qwen2VLConfig(ModelConfig):
         return RoleProcessor(
             role=self.role,
             tokenizer=tokenizer,
-            ids=TokenIds.of(tokenizer),
+            ids=TokenIds.of(tokenizer, template.before_answer),
             template=template,
             geometry=Geometry(vision.patch_size, vision.temporal_patch_size, vision.spatial_merge_size),
             budgets=self.budgets(),

@@ -31,6 +31,8 @@ from merv.models.qwen2_vl.grounding_points import HeadOutput, PointGrid
 
 INITIAL_STD = 0.02
 """Of linear layers: what transformers gives those that Qwen2-VL's file lacks, and so VideoMind's start."""
+MOST_LOG_DISTANCE = 30.0
+"""No clip is e^30 strides long; an infinite distance would give NaN gradients, even at points without a moment."""
 
 
 @dataclass
@@ -172,7 +174,9 @@ class GroundingHead(nn.Module):
         for number, (level, present) in enumerate(zip(levels, points.levels(), strict=True)):
             present = present.repeat(copies, 1)
             logits.append(self.class_head(level, present).float())
-            distances.append(self.coef(self.coord_head(level, present).float().exp(), number))
+            distances.append(
+                self.coef(self.coord_head(level, present).float().clamp(max=MOST_LOG_DISTANCE).exp(), number)
+            )
         shape = (copies, video.shape[1])
         return torch.cat(logits, 1).squeeze(-1).unflatten(0, shape), torch.cat(distances, 1).unflatten(0, shape)
 

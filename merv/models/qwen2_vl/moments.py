@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from merv.data.sample import Moments
 from merv.models.qwen2_vl.batch import RoleBatch
+from merv.models.qwen2_vl.finite import refuse_not_finite
+from merv.models.qwen2_vl.grounding_points import HeadOutput
 from merv.models.qwen2_vl.roles import ROLES
 
 Spans = tuple[tuple[float, float, float], ...]
@@ -43,6 +45,9 @@ def read_moments(
         written: (B, N) new tokens.
         batch: the prompts.
         processor: knows the call's token and how frames are cut.
+
+    Raises:
+        RunStopped: a head says something that is not finite.
     """
     found: list[Spans | None] = [None] * batch.size
     calls = (written == processor.ids.reg).int()
@@ -61,7 +66,10 @@ def read_moments(
         queries = torch.stack([seen[first[row]][row, -1] for row in rows])
         steps = [_steps(seen[0], batch, row, processor.geometry) for row in rows]
         head: Any = heads[role]
-        for row, boxes in zip(rows, head.moments(_run(head, steps, queries)), strict=True):
+        said: HeadOutput = _run(head, steps, queries)
+        # Boxes would hide it: they are cut to the clip.
+        refuse_not_finite(f"logits and distances of the {role}'s head", said.logits, said.distances)
+        for row, boxes in zip(rows, head.moments(said), strict=True):
             found[row] = _seconds(boxes, batch, row)
     return found
 

@@ -18,16 +18,17 @@ from merv.data.sample import Batch, Sample
 from merv.errors import ConfigError, SampleError
 from merv.models.answering import device_of
 from merv.models.base import Output, VideoLM
-from merv.models.lora import add_lora, learn_adapter
-from merv.models.loss import summed_cross_entropy
-from merv.models.qwen2_vl.adapters import adapter_names, adapter_rank, speaking
+from merv.models.lora import add_lora
+from merv.models.qwen2_vl.adapters import adapter_lora, adapter_names, go_on_learning, speaking
 from merv.models.qwen2_vl.batch import PATCHES, RoleBatch
 from merv.models.qwen2_vl.grounding_head import GroundingHead, GroundingHeadConfig
 from merv.models.qwen2_vl.moments import learn_moments, read_moments
 from merv.models.qwen2_vl.patches import normalise
 from merv.models.qwen2_vl.processor import RoleProcessor
+from merv.models.qwen2_vl.prompts import WORDS_BEFORE_VERDICT
 from merv.models.qwen2_vl.roles import ROLES
 from merv.models.qwen2_vl.verdict import verdicts
+from merv.models.qwen2_vl.words import words_loss
 from merv.models.reply import Reply
 from merv.models.stage import LoraConfig, StageName
 
@@ -97,17 +98,12 @@ class RoleLM(VideoLM):
         """Put an adapter for the model's own role into the LLM; it learns.  One that was loaded before goes on.
 
         Raises:
-            ConfigError: the one loaded before has another rank.
+            ConfigError: the one loaded before differs in more than dropout.
         """
-        rank = adapter_rank(self.llm, self.config.role)
-        if rank not in (None, lora.rank):
-            raise ConfigError(
-                f"lora.rank is {lora.rank}, but the adapter of role {self.config.role} to start from has {rank}"
-            )
-        if rank is None:
+        if adapter_lora(self.llm.model, self.config.role) is None:
             add_lora(self.llm.model, lora, self.config.role)
         else:
-            learn_adapter(self.llm.model, self.config.role)
+            go_on_learning(self.llm.model, self.config.role, lora)
 
     def add_role(self, role: str, lora: LoraConfig, head: GroundingHeadConfig | None = None) -> None:
         """Add an adapter for another role, and a head where it finds moments; both begin without an effect."""
@@ -123,6 +119,11 @@ class RoleLM(VideoLM):
         heads = {"heads"} if len(self.heads) else set()
         return heads if self.config.is_published() and not self.base_changed else {"vision", "llm", *heads}
 
+    def visual_tokens(self) -> int:
+        """Most visual tokens of one row, by the role's budget."""
+        cut, budget = self.processor.geometry, self.processor.budgets[self.config.role]
+        return budget.max_frames // cut.temporal * (budget.max_pixels // (cut.patch * cut.merge) ** 2)
+
     def station_tokens(self, batch: Batch) -> dict[str, int]:
         """Patches for the vision tower, tokens for the LLM, time steps for the head."""
         assert isinstance(batch, RoleBatch)
@@ -136,14 +137,7 @@ class RoleLM(VideoLM):
         with speaking(self.llm, batch.roles):
             # Padding stands on the right, where a causal model never looks.
             hidden, states = self.states(self.embed(batch, always=True), None, batch.positions)
-            width = batch.labels.shape[1]
-            rows, places = batch.targets // width, batch.targets % width
-            loss_sum = summed_cross_entropy(
-                hidden[rows, places - 1],
-                batch.labels[rows, places],
-                self.llm.logits,
-                vocab_size=self.llm.vocab_size,
-            )
+        loss_sum = words_loss(self.llm, hidden, batch)
         row_loss = None
         if self.config.role in self.heads:
             row_loss = learn_moments(self.heads[self.config.role], states, batch, self.processor.geometry)
@@ -228,9 +222,18 @@ class RoleLM(VideoLM):
 
     def _judge(self, batch: RoleBatch, options: Mapping[str, Any]) -> list[Reply]:
         ids = self.processor.ids
+        before = WORDS_BEFORE_VERDICT[self.processor.for_role("verifier").own_wording]
         with speaking(self.llm, batch.roles):
-            hidden, _ = self.states(self.embed(batch), batch.attention_mask, batch.positions)
-            logits = self.llm.logits(hidden[:, -1]).float()  # prompts are padded on the left
+            said: Any = self.llm.generate(
+                self.embed(batch),
+                batch.attention_mask,
+                position_ids=_counted(batch),
+                max_new_tokens=before + 1,
+                min_new_tokens=before + 1,
+                output_logits=True,
+                return_dict_in_generate=True,
+            )
+        logits = said.logits[before].float()
         return verdicts(logits, yes=ids.yes, no=ids.no, protocol=self.config.protocol)
 
     def _speak(self, batch: RoleBatch, options: Mapping[str, Any]) -> list[Reply]:

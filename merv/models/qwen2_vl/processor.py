@@ -1,5 +1,6 @@
 """From samples to what the role models eat: frames by the role's budget, as patches, and the words around them."""
 
+import math
 import random
 import zlib
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from merv.backbones.llm.prompts import PromptTemplate
 from merv.chat import IGNORE_INDEX, Turn
+from merv.data.role_samples import usable_windows
 from merv.data.sample import Example, Moments, Sample
 from merv.errors import SampleError
 from merv.models.base import Processor
@@ -85,6 +87,11 @@ class RoleProcessor(Processor):
         role_called(role)
         return self if role == self.role else replace(self, role=role)
 
+    @property
+    def own_wording(self) -> Wording:
+        """The words of this processor's role."""
+        return self.wordings.get(self.role, self.wording)
+
     def prepare(self, sample: Sample, *, answer: bool = True) -> Example:
         """Decode and tokenise one sample.
 
@@ -116,7 +123,7 @@ class RoleProcessor(Processor):
         return sum(len(turn.text.split()) for turn in sample.turns)
 
     def _joined(self, sample: Sample, answer: bool, looks: dict[Any, Look | SampleError]) -> Example:
-        request = role_called(self.role).request(sample, self.wordings.get(self.role, self.wording))
+        request = role_called(self.role).request(sample, self.own_wording)
         if answer and request.turns[-1].role != "assistant":
             raise SampleError(f"the row has nothing the role {self.role} could learn from: no answer, windows or plan")
         ref, marks = self._stretch(sample, request)
@@ -213,7 +220,8 @@ class RoleProcessor(Processor):
     def _moments(self, sample: Sample, request: Request, look: Look | None) -> Moments:
         assert look is not None, "a row with windows shows a video"
         drawn = random.Random(zlib.crc32(f"{self.seed}/{sample.id}".encode()))
-        return moments_of(request.windows, look.shown, look.grid[0], drawn)
+        windows = usable_windows(request.windows, math.inf)
+        return moments_of(windows, look.shown, look.grid[0], drawn)
 
     def collate(self, examples: Sequence[Example], *, indices: Sequence[int] = (), pad: str = "right") -> RoleBatch:
         """Pad the texts and join the patches; examples that share their patches share one clip."""
@@ -243,6 +251,7 @@ class RoleProcessor(Processor):
             indices=tuple(indices),
             shows=torch.tensor(shows) if len(clips) < len(visual) else None,
             grids=tuple(clip.grid for clip in clips if clip.grid),
+            clip_tokens=tuple(clip.grid[0] * self.geometry.tokens(clip.grid) for clip in clips if clip.grid),
             positions=positions,
             first_video=tuple(_first(row, self.ids.video) for row in ids),
             calls=tuple(_calls(example.labels, width, self.ids.reg, pad) for example in examples),

@@ -71,6 +71,17 @@ def prompt_of(role: str, wording: Wording, query: str, options: str = "") -> str
     return re.sub("<QUERY>|<OPTIONS>", lambda found: told[found[0]], template)
 
 
+SEEN = "seen"
+"""What a verifier told in short words says before its verdict where a row does not say what the candidate shows."""
+WORDS_BEFORE_VERDICT = {"videomind": 0, "short": 1}
+"""Tokens a verifier says before its verdict: a small one has to name what it sees to compare it."""
+
+
+def letters(options: Sequence[str]) -> str:
+    """`(A) ring` and so on, a line each."""
+    return "\n".join(f"({chr(ord('A') + number)}) {option}" for number, option in enumerate(options))
+
+
 def found_answer(wording: Wording, query: str) -> str:
     """What a grounder says about a query."""
     return FOUND[wording].replace("<QUERY>", query)
@@ -80,8 +91,8 @@ def choice_prompt(wording: Wording, question: str, options: Sequence[str]) -> st
     """A question with options for the answerer; VideoMind capitalises them."""
     if wording == "short":
         return with_options(question, options)
-    lines = [f"({chr(ord('A') + number)}) {option[:1].upper()}{option[1:]}" for number, option in enumerate(options)]
-    return "\n".join([question, "Options:", *lines, "Please only give the best option."])
+    lines = letters([option[:1].upper() + option[1:] for option in options])
+    return "\n".join([question, "Options:", lines, "Please only give the best option."])
 
 
 def joint_answer(letter: str, option: str) -> str:

@@ -151,7 +151,7 @@ def load_roles(found: RoleFolder, configs: Mapping[str, Qwen2VLConfig], own: str
     """
     judge = configs.get("verifier", configs[own])  # the protocol outside of heads is about verifying
     model = replace(configs[own], protocol=judge.protocol).build(seed=seed)
-    _check_base(found, model)
+    check_base(found, model)
     put_roles(model, found.roles, {role: config.head for role, config in configs.items()})
     model.processor = replace(
         model.processor,
@@ -245,8 +245,12 @@ def _published_base(folder: Path, data: Mapping[str, Any], path: Path | None) ->
     )
 
 
-def _check_base(found: RoleFolder, model: RoleLM) -> None:
-    """Compare the base with what the folder says of it."""
+def check_base(found: RoleFolder, model: RoleLM) -> None:
+    """Compare the base with what the folder says of it.
+
+    Raises:
+        CheckpointError: sizes or the numbers of tokens differ.
+    """
     text, file = model.llm.model.config.get_text_config(), found.path / CONFIG
     for name in SIZES:
         if name in found.data and found.data[name] != getattr(text, name):

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from merv.data.role_samples import pair_of_seconds
 from merv.data.sample import Sample, Turn
 from merv.errors import ConfigError, SampleError
-from merv.models.qwen2_vl.prompts import Wording, choice_prompt, found_answer, joint_answer, prompt_of
+from merv.models.qwen2_vl.prompts import SEEN, Wording, choice_prompt, found_answer, joint_answer, letters, prompt_of
 from merv.models.qwen2_vl.targets import clean_query
 from merv.models.qwen2_vl.tokens import RESERVED
 from merv.registry import did_you_mean
@@ -49,26 +50,29 @@ class Role:
     """Whether embeddings and head of the LLM learn with its adapters: it meets tokens the base does not know."""
 
 
-def letters(options: Sequence[str]) -> str:
-    """`(A) ring` and so on, a line each."""
-    return "\n".join(f"({chr(ord('A') + number)}) {option}" for number, option in enumerate(options))
-
-
 def query_of(sample: Sample, *keys: str) -> str:
     """What a sample asks for: the first of the keys its `meta` has, else the user's last words.
 
     Raises:
-        SampleError: nothing is asked, or the words hold a token with a meaning of its own.
+        SampleError: nothing is asked, or the words hold what no model may be told.
     """
     said = [turn.text for turn in sample.turns if turn.role == "user"]
     query = next((str(sample.meta[key]) for key in keys if sample.meta.get(key)), said[-1] if said else "")
     text = clean_query(query)
     if not text:
         raise SampleError(NOTHING)
-    return _plain(text)
+    return plain_text(text)
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
+    """The text, if a model may be told it.
+
+    Raises:
+        SampleError: it holds half a character, or a token with a meaning of its own.
+    """
+    half = next((character for character in text if "\ud800" <= character <= "\udfff"), None)
+    if half is not None:
+        raise SampleError(f"the text holds {half!a}, half a character, which no file can hold; take it out")
     strange = next((token for token in RESERVED if token in text), None)
     if strange is not None:
         raise SampleError(f"the text holds {strange}, which has a meaning of its own; take it out")
@@ -80,7 +84,29 @@ def _talk(prompt: str, answer: str | None) -> tuple[Turn, ...]:
 
 
 def _windows(sample: Sample) -> tuple[Window, ...]:
-    return tuple((float(start), float(end)) for start, end in sample.meta.get("windows") or ())
+    """Seconds in which it happens, as the row says; whether something can be learned from them is seen later.
+
+    Raises:
+        SampleError: they are no pairs of seconds.
+    """
+    said = sample.meta.get("windows")
+    if said is not None and not isinstance(said, list | tuple):
+        raise SampleError(f"windows: found {said!r}; expected a list of pairs, start and end in seconds")
+    return tuple(pair_of_seconds(window, "window") for window in said or ())
+
+
+def _chosen(sample: Sample, options: Sequence[Any]) -> int | None:
+    """Number of the right option; None where the row does not say.
+
+    Raises:
+        SampleError: there is no such option.
+    """
+    answer = sample.meta.get("answer")
+    if answer is None:
+        return None
+    if isinstance(answer, bool) or not isinstance(answer, int) or not 0 <= answer < len(options):
+        raise SampleError(f"the right option is {answer!r} of {len(options)}; expected its number, from 0")
+    return answer
 
 
 def _ground(sample: Sample, wording: Wording) -> Request:
@@ -95,25 +121,28 @@ def _verify(sample: Sample, wording: Wording) -> Request:
         raise SampleError("the sample has no candidate: a verifier judges a stretch of seconds, meta `candidate`")
     right = sample.meta.get("positive")
     answer = None if right is None else "Yes." if right else "No."
-    prompt = prompt_of("verifier", wording, query_of(sample, "query", "question"))
-    return Request(_talk(prompt, answer), candidate=(float(candidate[0]), float(candidate[1])))
+    query = query_of(sample, "query", "question")
+    if answer is not None and wording == "short":
+        answer = f"{sample.meta.get('shows', SEEN)} {answer}"
+    seconds = pair_of_seconds(candidate, "candidate")
+    return Request(_talk(prompt_of("verifier", wording, query), answer), candidate=seconds)
 
 
 def _plan(sample: Sample, wording: Wording) -> Request:
     plan = sample.meta.get("plan")
     prompt = prompt_of("planner", wording, query_of(sample, "question", "query"))
-    return Request(_talk(prompt, None if plan is None else _plain(json.dumps(plan, ensure_ascii=False))))
+    return Request(_talk(prompt, None if plan is None else plain_text(json.dumps(plan, ensure_ascii=False))))
 
 
 def _answer(sample: Sample, wording: Wording) -> Request:
     if not any(turn.role == "user" for turn in sample.turns):
         raise SampleError(NOTHING)
-    turns = tuple(Turn(turn.role, _plain(turn.text)) for turn in sample.turns)
+    turns = tuple(Turn(turn.role, plain_text(turn.text)) for turn in sample.turns)
     options = [str(option) for option in sample.meta.get("options") or ()]
     if sample.meta.get("task") not in ("choice", "grounded-choice") or not options:
         return Request(turns)  # somebody's own words
-    asked = _plain(choice_prompt(wording, query_of(sample, "question"), options))
-    answer = sample.meta.get("answer")
+    asked = plain_text(choice_prompt(wording, query_of(sample, "question"), options))
+    answer = _chosen(sample, options)
     return Request(_talk(asked, None if answer is None else options[answer]))
 
 
@@ -122,12 +151,10 @@ def _ground_and_answer(sample: Sample, wording: Wording) -> Request:
     if not options:
         raise SampleError("the sample has no options: this role chooses one, meta `options`")
     question, windows = query_of(sample, "question", "query"), _windows(sample)
-    prompt = prompt_of("gqa", wording, question, _plain(letters(options)))
-    answer = sample.meta.get("answer")
+    prompt = prompt_of("gqa", wording, question, plain_text(letters(options)))
+    answer = _chosen(sample, options)
     if answer is None or not windows:
         return Request(_talk(prompt, None))
-    if not isinstance(answer, int) or not 0 <= answer < len(options):
-        raise SampleError(f"the right option is {answer!r} of {len(options)}; expected its number, from 0")
     return Request(_talk(prompt, joint_answer(chr(ord("A") + answer), str(options[answer]))), windows)
 
 

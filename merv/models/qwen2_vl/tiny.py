@@ -7,6 +7,7 @@ import torch
 
 from merv.backbones.llm.tiny import WORDS, byte_level_tokenizer
 from merv.models.qwen2_vl.tokens import IMAGE, VIDEO, VISION_END, VISION_START
+from merv.video.budget import VisualBudget
 
 CHAT = ("<|im_start|>", "<|im_end|>", VISION_START, VISION_END, "<|vision_pad|>", IMAGE, VIDEO)
 """Special tokens of a published Qwen2-VL's tokenizer."""
@@ -14,6 +15,18 @@ MORE_WORDS = """
 relevant moment happens Plan When Is it screen shows show seen look around planner grounder verifier answerer type
 value ring background around Best choice How many Where first colour last system user assistant You are helpful"""
 """What is kept whole beside the words of the tiny LLM."""
+
+
+TOKEN, FRAME = 28 * 28, 56 * 56
+"""Pixels that become one visual token, and those of a frame of the drawn clips."""
+TINY_BUDGETS = {
+    "planner": VisualBudget(fps=0.25, max_frames=4, min_pixels=TOKEN, max_pixels=TOKEN),
+    "grounder": VisualBudget(fps=2.0, max_frames=64, min_pixels=TOKEN, max_pixels=TOKEN),
+    "verifier": VisualBudget(fps=2.0, max_frames=32, min_pixels=TOKEN, max_pixels=TOKEN),
+    "answerer": VisualBudget(fps=1.0, max_frames=4, min_pixels=TOKEN, max_pixels=FRAME),
+    "gqa": VisualBudget(fps=2.0, max_frames=64, min_pixels=TOKEN, max_pixels=FRAME),
+}
+"""What roles on the tiny base are shown of clips of half a minute: backgrounds need few pixels, colours more."""
 
 
 @dataclass

@@ -36,8 +36,8 @@ class TokenIds:
     no: int
 
     @classmethod
-    def of(cls, tokenizer: Any) -> "TokenIds":
-        """Those of a tokenizer to which `add_tokens` has been applied.
+    def of(cls, tokenizer: Any, before_answer: str = "") -> "TokenIds":
+        """Those of a tokenizer to which `add_tokens` has been applied; answers begin behind `before_answer`.
 
         Raises:
             ConfigError: it is not that of a Qwen2-VL.
@@ -46,7 +46,7 @@ class TokenIds:
         missing = [token for token in (VISION_START, VIDEO, VISION_END, *NEW_TOKENS) if token not in vocabulary]
         if missing:
             raise ConfigError(f"the tokenizer lacks {', '.join(missing)}: the base is no Qwen2-VL; name one with path")
-        yes, no = (tokenizer(word, add_special_tokens=False).input_ids[0] for word in ("Yes", "No"))
+        yes, no = (tokenizer(before_answer + word, add_special_tokens=False).input_ids[0] for word in ("Yes", "No"))
         if yes == no:
             raise ConfigError(
                 "the tokenizer begins `Yes` and `No` alike, so that no verifier can choose; name another"

@@ -4,6 +4,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from merv.models.qwen2_vl.finite import refuse_not_finite
 from merv.models.reply import Reply
 
 
@@ -12,7 +13,11 @@ def verdicts(logits: Tensor, *, yes: int, no: int, protocol: Literal["merv", "vi
 
     The score is P(Yes) among the two words, 0..1.  VideoMind takes the sigmoid of the difference of both words'
     probabilities among all, which lies between 0.27 and 0.73 (https://github.com/yeliudev/VideoMind).
+
+    Raises:
+        RunStopped: a logit is not finite.
     """
+    refuse_not_finite("the verifier's logits", logits)
     if protocol == "videomind":
         chances = logits.softmax(-1)
         scores = (chances[:, yes] - chances[:, no]).sigmoid()

@@ -61,7 +61,7 @@ def test_grounding_asks_each_held_out_clip_for_one_act(data):
     assert len({sample.media for sample in samples}) == 45
     for sample in samples:
         clip = clip_of(sample, data, "eval")
-        [act] = [act for act in clip.acts if act.colour in sample.meta["query"]]
+        [act] = [act for act in clip.acts if act.ground in sample.meta["query"]]
         assert sample.meta["windows"] == [(float(act.start), float(act.end))]
         assert sample.meta["duration"] == clip.duration
         assert sample.meta["query"] in sample.turns[-1].text
@@ -73,9 +73,10 @@ def test_grounded_qa_asks_forty_questions_about_short_acts(data):
     assert len(samples) == 40
     for sample in samples:
         clip, meta = clip_of(sample, data, "short"), sample.meta
-        [act] = [act for act in clip.acts if meta["question"] == f"What shape is {act.colour}?"]
+        [act] = [act for act in clip.acts if meta["question"] == f"What colour is on {act.ground}?"]
         assert (meta["windows"], meta["duration"]) == ([(float(act.start), float(act.end))], clip.duration)
-        assert meta["options"][meta["answer"]] == act.shape
+        assert meta["options"][meta["answer"]] == act.colour
+        assert len(set(meta["options"]) - {act.ground}) == 4
         assert act.end - act.start <= SHORT_ACT
         assert act.start > 0
         assert act.end < clip.duration

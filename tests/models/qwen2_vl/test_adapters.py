@@ -5,8 +5,9 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from merv.errors import ConfigError
 from merv.models.lora import add_lora
-from merv.models.qwen2_vl.adapters import adapter_names, adapter_rank, speaking
+from merv.models.qwen2_vl.adapters import adapter_lora, adapter_names, go_on_learning, speaking, wanted_places
 from merv.models.qwen2_vl.tiny import TinyBaseConfig, tiny_base, tiny_tokenizer
 from merv.models.stage import LoraConfig
 
@@ -44,11 +45,68 @@ def say(model, rows, ids=IDS):
         return model(input_ids=ids, use_cache=False).logits
 
 
-def test_names_and_ranks_are_those_added(model, bare):
+def test_names_are_those_added(model, bare):
     assert adapter_names(model) == {"planner", "grounder", "verifier"}
-    assert [adapter_rank(model, name) for name in NAMES] == [2, 2, 4, None]
     assert adapter_names(bare) == set()
-    assert adapter_rank(bare, "planner") is None
+
+
+def test_an_adapter_tells_what_it_was_added_with(model, bare):
+    found = {name: adapter_lora(model, name) for name in NAMES}
+
+    assert found["nobody"] is adapter_lora(bare, "planner") is None
+    assert [found[name].rank for name in NAMES[:3]] == [2, 2, 4]
+    assert found["grounder"] == changed(target_modules=wanted_places(bare, WORDS))
+    assert found["planner"] == LoraConfig(**{**vars(LORA), "target_modules": wanted_places(bare, LORA)})
+    assert found["verifier"].target_modules == [
+        f"model.language_model.layers.{layer}.self_attn.v_proj" for layer in range(2)
+    ]
+
+
+@pytest.mark.parametrize("names", [[], ["q_proj", "down_proj"], ["lm_head"], ["layers.1.self_attn.q_proj"]])
+def test_places_are_the_same_with_and_without_adapters(model, bare, names):
+    lora = LoraConfig(rank=2, target_modules=names)
+
+    assert wanted_places(model, lora) == wanted_places(bare, lora) != []
+    assert ("lm_head" in wanted_places(bare, lora)) == (names == ["lm_head"])
+
+
+def changed(**values):
+    return LoraConfig(**{**vars(WORDS), **values})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "line"),
+    [
+        ({"rank": 3}, "lora.rank is 3, but the adapter of role grounder to start from has 2; only lora.dropout may"),
+        ({"alpha": 16.0}, "lora.alpha is 16, but the adapter of role grounder to start from has 8;"),
+        ({"modules_to_save": []}, "lora.modules_to_save is none, but .* from has embed_tokens, lm_head;"),
+        ({"modules_to_save": ["lm_head"]}, "lora.modules_to_save is lm_head, but .* from has embed_tokens, lm_head;"),
+        ({"target_modules": ["q_proj"]}, "lora.target_modules is q_proj, but .* from has q_proj, up_proj;"),
+        ({"target_modules": []}, r"lora.target_modules is .*down_proj, .*, \.\.\., but .* from has q_proj, up_proj;"),
+        (
+            {"target_modules": ["q_proj", "layers.0.mlp.up_proj"]},
+            r"lora.target_modules is none, but .* from has model.language_model.layers.1.mlp.up_proj;",
+        ),
+    ],
+)
+def test_an_adapter_does_not_go_on_as_another_one(model, wanted, line):
+    with pytest.raises(ConfigError, match=line) as caught:
+        go_on_learning(model, "grounder", changed(**wanted))
+
+    assert "\n" not in str(caught.value)
+
+
+def test_an_adapter_goes_on_learning_alone_with_the_dropout_that_is_wanted(model):
+    same = changed(dropout=0.3, modules_to_save=["lm_head", "embed_tokens"], target_modules=["up_proj", "q_proj"])
+
+    go_on_learning(model, "grounder", same)
+
+    learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert learning
+    assert all(".grounder." in name for name in learning)
+    assert (adapter_lora(model, "grounder").dropout, adapter_lora(model, "planner").dropout) == (0.3, 0.0)
+    go_on_learning(model, "grounder", WORDS)
+    assert adapter_lora(model, "grounder").dropout == 0.0
 
 
 def test_who_has_no_adapter_speaks_as_the_bare_base(model, bare):

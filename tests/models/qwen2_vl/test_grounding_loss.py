@@ -224,6 +224,25 @@ def test_loss_and_gradients_are_finite_whatever_the_moments(protocol):
     assert all(parameter.grad.isfinite().all() for parameter in head.parameters())
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_distance_too_large_for_its_type_at_a_point_without_a_moment_leaves_gradients_finite(protocol):
+    head, given = tiny_head(protocol=protocol).train(), rows([16])
+    target = [moments(16, (0.0, 0.125))]
+    expected = head.losses(head(*given), target).reg
+
+    def swell(_module, _given, said):
+        far = torch.zeros_like(said)
+        far[:, -2:] = 1000.0 if said.shape[1] == 16 else 0.0  # the last two steps
+        return said + far
+
+    with head.coord_head.register_forward_hook(swell):
+        losses = head.losses(head(*given), target)
+        losses.total.sum().backward()
+
+    assert_close(losses.reg, expected)
+    assert all(parameter.grad.isfinite().all() for parameter in head.parameters())
+
+
 def test_saliency_of_more_steps_than_the_row_has_is_a_bug():
     head = tiny_head().train()
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from merv.errors import ConfigError, SampleError
+from merv.errors import ConfigError, RunStopped, SampleError
 from merv.models.qwen2_vl.batch import PATCHES
 from merv.models.qwen2_vl.roles import ROLES
 from merv.video.media import MediaRef, Span
@@ -143,6 +143,19 @@ def test_a_call_as_the_first_word_finds_moments(model, clips, calling):
     assert len(reply.spans) > 0
     assert all(0 <= start <= end <= 4.0 and 0 <= score <= 1 for start, end, score in reply.spans)
     assert [score for *_, score in reply.spans] == sorted((score for *_, score in reply.spans), reverse=True)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("part", ["class_head", "coord_head"])
+def test_a_head_that_says_no_numbers_stops(model, clips, calling, part, value):
+    calling("grounder")
+    head = getattr(model.heads["grounder"], part)
+    handle = head.register_forward_hook(
+        lambda _module, _given, said: said + (value if part == "class_head" else torch.nan)
+    )
+
+    with handle, pytest.raises(RunStopped, match=r"^logits and distances of the grounder's head are not finite: .*"):
+        model.ask([("grounder", grounding(clips["wide"]))], max_new_tokens=1)
 
 
 def test_of_several_calls_the_first_counts(model, clips, calling):

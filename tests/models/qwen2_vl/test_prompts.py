@@ -1,6 +1,16 @@
 import pytest
 
-from merv.models.qwen2_vl.prompts import FOUND, SHORT, VIDEOMIND, WORDINGS, joint_answer, prompt_of
+from merv.models.qwen2_vl.prompts import (
+    FOUND,
+    SHORT,
+    VIDEOMIND,
+    WORDINGS,
+    choice_prompt,
+    found_answer,
+    joint_answer,
+    letters,
+    prompt_of,
+)
 from merv.models.qwen2_vl.roles import ROLES
 from merv.models.qwen2_vl.tokens import REG, SEGMENT_END, SEGMENT_START
 
@@ -25,6 +35,16 @@ def test_an_answerer_is_asked_the_question_as_it_is():
     assert prompt_of("answerer", "videomind", "What?", "(A) ring") == "What?\n(A) ring"
 
 
+def test_options_are_lettered_a_line_each():
+    assert letters(["ring", "cross"]) == "(A) ring\n(B) cross"
+
+
+def test_videomind_capitalises_the_options_of_a_choice():
+    asked = choice_prompt("videomind", "What?", ["ring", "éclair"])
+
+    assert asked == "What?\nOptions:\n(A) Ring\n(B) Éclair\nPlease only give the best option."
+
+
 def test_what_is_put_in_is_not_filled_again():
     assert prompt_of("gqa", "short", "say <OPTIONS>", "say <QUERY> \\1") == "say <OPTIONS>\nsay <QUERY> \\1"
 
@@ -44,6 +64,11 @@ def test_published_words_begin_and_end_as_published():
 @pytest.mark.parametrize("wording", WORDINGS)
 def test_what_a_grounder_says_calls_its_head_once(wording):
     assert FOUND[wording].count(REG) == 1
+
+
+def test_a_short_grounder_repeats_the_query_before_it_calls_its_head():
+    assert found_answer("short", "a blue background") == f"a blue background {REG}"
+    assert found_answer("videomind", "a blue background") == f"The relevant moment happens in {REG}."
 
 
 def test_both_wordings_know_the_same_roles():

@@ -46,6 +46,16 @@ def test_ids_are_those_of_the_vocabulary():
     assert tokenizer.decode([ids.no]).startswith("N")
 
 
+def test_a_verdict_begins_as_an_answer_does():
+    tokenizer = tiny_tokenizer()
+    add_tokens(tokenizer)
+
+    spaced, plain = TokenIds.of(tokenizer, " "), TokenIds.of(tokenizer)
+
+    assert (tokenizer.decode([spaced.yes]), tokenizer.decode([spaced.no])) == (" Yes", " No")
+    assert not {spaced.yes, spaced.no} & {plain.yes, plain.no}
+
+
 def test_a_tokenizer_without_the_tokens_is_refused_in_one_line():
     with pytest.raises(ConfigError, match=r"^the tokenizer lacks <\|reg\|>, .*the base is no Qwen2-VL") as caught:
         TokenIds.of(tiny_tokenizer())

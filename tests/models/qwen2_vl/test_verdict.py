@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from merv.errors import RunStopped
 from merv.models.qwen2_vl.verdict import verdicts
 
 PROTOCOLS = ["merv", "videomind"]
@@ -31,6 +32,20 @@ def test_words_follow_the_score_and_an_even_chance_is_a_yes(protocol):
 
     assert [reply.text for reply in replies] == ["Yes.", "No.", "Yes."]
     assert [reply.spans for reply in replies] == [None, None, None]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_logits_that_are_no_numbers_give_no_verdict(protocol, value):
+    logits = LOGITS.clone()
+    logits[1, 2] = value
+
+    with pytest.raises(
+        RunStopped,
+        match=r"^the verifier's logits are not finite: the model's weights are damaged, or overflow in their type; "
+        r"try bfloat16 or float32$",
+    ):
+        verdicts(logits, yes=1, no=2, protocol=protocol)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
