@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -27,7 +28,7 @@ from merv.evaluation.runner import RESULTS
 logger = logging.getLogger(__name__)
 
 Write = Callable[[str], object]
-STEPS = {"grounder": 900, "verifier": 400, "answerer": 300, "planner": 120}
+STEPS = {"grounder": 750, "verifier": 400, "answerer": 300, "planner": 120}
 """Roles of the chain in the order they are trained, and their optimiser steps."""
 
 ASKED = {
@@ -150,6 +151,7 @@ def score(config: DemoRolesConfig, joined: Path) -> dict[str, Mapping[str, float
     from merv.runs.evaluate import EvalConfig
     from merv.runs.evaluate import run as run_evaluation
 
+    shutil.rmtree(joined / "eval", ignore_errors=True)  # answers of an earlier demo's weights
     found: dict[str, Mapping[str, float]] = {}
     for name, agents in ASKED.items():
         task = TaskConfig.new(name, dataset_root_dir=config.dataset_root_dir)

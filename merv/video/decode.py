@@ -23,8 +23,10 @@ from merv.video.transforms import resize_frames
 FOLDER_FPS = 3.0
 """Rate of the folders VLEP and TVQA come as."""
 
+SMALL = 1 << 24
+"""Bytes of frames that are kept and resized together, which is faster; larger ones are resized one by one."""
 Fit = Callable[[Tensor], Tensor]
-"""What becomes of a frame, uint8 (3, H, W), once it is decoded."""
+"""What becomes of a frame, uint8 (3, H, W), or of several, (T, 3, H, W), once they are decoded."""
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +111,7 @@ def _fitting(path: Path, budget: VisualBudget) -> Fit:
             size = budget.size(*picture.shape[-2:])
         except SampleError as error:
             raise SampleError(f"`{path}`: {error}; crop or drop it") from error
-        return resize_frames(picture[None], size)[0]
+        return resize_frames(picture[None], size)[0] if picture.ndim == 3 else resize_frames(picture, size)
 
     return fit
 
@@ -175,6 +177,7 @@ class _Pixels:
         self.path = path
         self.capacity = capacity
         self.fit = fit
+        self.at_once = False
         self.rows: dict[int, int] = {}
         self.store: Tensor | None = None
         self.first: VideoFrame | None = None
@@ -188,7 +191,10 @@ class _Pixels:
         picture = torch.from_numpy(rgb.to_ndarray())
         if turns := round(self.first.rotation / 90) % 4:
             picture = torch.rot90(picture, turns)  # counterclockwise, as a display matrix is read
-        picture = self.fit(picture.permute(2, 0, 1)).permute(1, 2, 0)
+        if self.store is None:
+            self.at_once = self.capacity * picture.numel() <= SMALL
+        if not self.at_once:
+            picture = self.fit(picture.permute(2, 0, 1)).permute(1, 2, 0)
         if self.store is None:
             self.store = torch.empty(self.capacity, *picture.shape, dtype=torch.uint8)
         self.store[self.rows.setdefault(number, len(self.rows))] = picture
@@ -197,6 +203,8 @@ class _Pixels:
         """Frames by number, the nearest one for those that never came.  -> uint8 (T, 3, H, W)."""
         if self.store is None:
             raise SampleError(f"video `{self.path}`: none of the {self.capacity} frames wanted decodes; drop it")
+        if self.at_once:
+            self.store = self.fit(self.store.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         known = sorted(self.rows)
         rows = [self.rows[_nearest(known, number)] for number in numbers]
         frames = self.store if rows == list(range(self.capacity)) else self.store[rows]

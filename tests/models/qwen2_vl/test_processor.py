@@ -118,7 +118,7 @@ def test_a_verifier_sees_the_candidate_marked_among_its_surroundings(processor, 
     first = ids.index(processor.ids.video)
     assert (before, behind) == (first + 2, first + 2 + 1 + 4)
     assert ids.count(processor.ids.video) == 8
-    assert learned(judge, found) == " a ring Yes.<|im_end|>"
+    assert learned(judge, found) == " seen Yes.<|im_end|>"
     assert found.moments is None
 
 

@@ -7,7 +7,7 @@ import torch
 
 from merv.chat import IGNORE_INDEX, Turn
 from merv.data.sample import Sample
-from merv.models.qwen2_vl.prompts import WORDINGS
+from merv.models.qwen2_vl.prompts import WORDINGS, WORDS_BEFORE_VERDICT
 from merv.models.qwen2_vl.roles import ROLES, role_called
 from merv.models.qwen2_vl.tokens import VISION_END, VISION_START
 
@@ -45,9 +45,11 @@ def test_a_verdict_is_read_where_it_is_learned(processor, clips, wording, positi
 
     torch.testing.assert_close(found.input_ids[: len(asked)], asked)
     verdict = judge.ids.yes if positive else judge.ids.no
-    assert found.input_ids[len(asked)] == found.labels[len(asked)] == verdict
-    begun = {"short": "assistant\n a ring", "videomind": "assistant\n"}[wording]
-    assert text_of(judge, judge.prepare(judging(clips["long"], (6.0, 10.0), 16.0), answer=False)).endswith(begun)
+    place = len(asked) + WORDS_BEFORE_VERDICT[wording]
+    assert found.input_ids[place] == found.labels[place] == verdict
+    assert text_of(judge, judge.prepare(judging(clips["long"], (6.0, 10.0), 16.0), answer=False)).endswith(
+        "assistant\n"
+    )
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -70,7 +72,7 @@ def test_a_role_trained_with_other_words_has_its_own(processor, clips):
 
     assert "You are acting as the grounder" in published
     assert "Is it: a ring" in short
-    assert short.endswith("assistant\n a ring")
+    assert short.endswith("assistant\n")
 
 
 @pytest.mark.parametrize("wording", WORDINGS)

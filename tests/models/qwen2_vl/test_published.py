@@ -20,7 +20,7 @@ from merv.models.qwen2_vl.base import with_tokens
 from merv.models.qwen2_vl.publish import configs_of, shape_of, write_roles
 from merv.models.qwen2_vl.published import ROLE_MODELS, find_roles, is_roles, load_roles, read_roles, weight_files
 from merv.models.qwen2_vl.roles import ROLES
-from merv.models.qwen2_vl.tiny import TinyBaseConfig, tiny_base, tiny_tokenizer
+from merv.models.qwen2_vl.tiny import TINY_BUDGETS, TinyBaseConfig, tiny_base, tiny_tokenizer
 from merv.models.reply import Reply
 
 from ..recorded import SHARED
@@ -86,7 +86,7 @@ def test_a_published_folder_speaks_videominds_words_with_its_arithmetic_and_look
     assert loaded.config.protocol == loaded.processor.protocol == loaded.heads["grounder"].config.protocol
     assert loaded.config.protocol == "videomind"
     assert {role: loaded.processor.wordings[role] for role in loaded.roles} == dict.fromkeys(loaded.roles, "videomind")
-    assert loaded.processor.budgets == {role: ROLES[role].budget for role in ROLES}
+    assert loaded.processor.budgets == TINY_BUDGETS  # those of its base; a published base has the published ones
     assert loaded.config.role == "answerer"
 
 
@@ -236,7 +236,7 @@ def test_each_role_keeps_its_looks_words_and_head(tmp_path):
     again = load(tmp_path / "second")
 
     assert (again.processor.budgets["verifier"].fps, again.processor.budgets["verifier"].max_frames) == (0.5, 6)
-    assert again.processor.budgets["grounder"] == ROLES["grounder"].budget
+    assert again.processor.budgets["grounder"] == TINY_BUDGETS["grounder"]
     assert again.processor.wordings == {
         "planner": "videomind",
         "grounder": "videomind",

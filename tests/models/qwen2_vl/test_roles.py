@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,14 +58,21 @@ def test_a_grounder_without_windows_is_only_asked():
 
 
 @pytest.mark.parametrize(("positive", "answer"), [(True, "Yes."), (False, "No.")])
-@pytest.mark.parametrize(("wording", "begin"), [("short", "a ring"), ("videomind", "")])
-def test_a_verifier_learns_yes_or_no_about_a_candidate(wording, begin, positive, answer):
+@pytest.mark.parametrize(("wording", "before"), [("short", "seen "), ("videomind", "")])
+def test_a_verifier_learns_yes_or_no_about_a_candidate(wording, before, positive, answer):
     found = request("verifier", judging(CLIP, (1, 2), 10.0, positive), wording)
 
-    assert found.turns[-1] == Turn("assistant", f"{begin} {answer}".strip())
-    assert found.begin == begin
+    assert found.turns[-1] == Turn("assistant", f"{before}{answer}")
     assert found.candidate == (1.0, 2.0)
     assert found.windows == ()
+
+
+def test_a_verifier_told_in_short_words_names_what_a_row_says_it_shows_before_its_verdict():
+    row = judging(CLIP, (1, 2), 10.0, True)
+    row = replace(row, meta={**row.meta, "shows": "blue"})
+
+    assert request("verifier", row, "short").turns[-1].text == "blue Yes."
+    assert request("verifier", row, "videomind").turns[-1].text == "Yes."
 
 
 def test_a_verifier_without_a_candidate_is_refused():
