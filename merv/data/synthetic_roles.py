@@ -18,6 +18,7 @@ from merv.data.formats.synthetic_moments import (
     read_clips,
     write_moments,
 )
+from merv.data.formats.verifying import iou
 from merv.data.role_samples import candidate_row, choice_row, grounded_choice_row, moment_row, plan_row
 from merv.data.sample import Sample
 from merv.errors import ConfigError
@@ -30,12 +31,6 @@ RIGHT_IOU = 0.5
 OVERALL = ("Which colour is first?", "Which colour is last?", "How many shapes are in the video?")
 """Questions about a whole clip, which no role has to find a moment for."""
 Rows = Callable[[str, MomentsClip, MediaRef, np.random.Generator], Iterator[Sample]]
-
-
-def iou(one: tuple[float, float], other: tuple[float, float]) -> float:
-    """Overlap of two stretches over their union, 0..1."""
-    both = min(one[1], other[1]) - max(one[0], other[0])
-    return max(0.0, both) / max(max(one[1], other[1]) - min(one[0], other[0]), 1e-9) if both > 0 else 0.0
 
 
 def query_of(act: Act, rng: np.random.Generator) -> str:

@@ -48,10 +48,11 @@ def read(path: Path, root: Path, *, dataset: str, max_candidates: int = 5) -> Re
 
 def best_iou(proposal: Window, windows: Sequence[Window]) -> float:
     """The largest overlap with one of the windows over their union, 0..1; 0 where both have no length."""
-    return max((_iou(proposal, window) for window in windows), default=0.0)
+    return max((iou(proposal, window) for window in windows), default=0.0)
 
 
-def _iou(one: Window, other: Window) -> float:
+def iou(one: Window, other: Window) -> float:
+    """Overlap of two stretches over their union, 0..1; 0 where both have no length."""
     shared = max(0.0, min(one[1], other[1]) - max(one[0], other[0]))
     covered = one[1] - one[0] + other[1] - other[0] - shared
     return shared / covered if covered > 0 else 0.0

@@ -16,6 +16,7 @@ from torch import Tensor
 from merv.models.qwen2_vl.adapter_files import ADAPTER, ADAPTER_CONFIG, PREFIX, Keys, written_name
 from merv.models.qwen2_vl.config import TINY, Qwen2VLConfig
 from merv.models.qwen2_vl.net import RoleLM
+from merv.models.qwen2_vl.patches import MEAN, STD
 from merv.models.qwen2_vl.published import CONFIG, HEAD, MODEL_TYPE, SAID, TOKEN_KEYS
 from merv.models.qwen2_vl.role_weights import RoleWeights, take_roles
 from merv.models.qwen2_vl.tokens import TokenIds
@@ -56,8 +57,6 @@ _VISION = (
 )
 _WHOLE = ("vision_start_token_id", "vision_end_token_id", "image_token_id", "video_token_id", "tie_word_embeddings")
 _KEPT = ("base", "path", "tiny", "wording", "protocol", "timestamps", "max_length", "dtype")
-_MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""Of frames, as CLIP has them and Qwen2-VL after it."""
 
 
 @dataclass(frozen=True)
@@ -198,8 +197,8 @@ def _write_tokenizer(folder: Path, written: Written) -> None:
     images = {
         "image_processor_type": "Qwen2VLImageProcessor",
         "processor_class": "Qwen2VLProcessor",
-        "image_mean": _MEAN,
-        "image_std": _STD,
+        "image_mean": MEAN,
+        "image_std": STD,
         "patch_size": vision["patch_size"],
         "temporal_patch_size": vision["temporal_patch_size"],
         "merge_size": vision["spatial_merge_size"],
