@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "available", "load"]
 
 
-def load(path: str, **options: Any) -> VideoLM:
+def load(path: str, /, **options: Any) -> VideoLM:
     """Load the model of a run's folder, ready to generate; `options` are those of `merv.runs.load.load`."""
     from merv.runs.load import load as load_run
 

@@ -58,6 +58,15 @@ def words_apart(args: Sequence[str]) -> tuple[list[str], list[str]]:
     return words, options
 
 
+def with_value(flag: str, args: Sequence[str]) -> list[str]:
+    """The words with a value for a flag that stands alone, or the next word would be taken for it."""
+    following = [*args, ""][1:]
+    return [
+        f"{word}=true" if word == flag and after not in ("true", "false") else word
+        for word, after in zip(args, following, strict=True)
+    ]
+
+
 def _stray(word: str, before: Sequence[Option]) -> str:
     if not before or before[-1].text is None:
         return f"`{word}` is not an option; options look like --seed 7"

@@ -1,6 +1,7 @@
 """Rows to samples to batches; knows no model."""
 
 from merv.data import (  # noqa: F401 - register datasets
+    conversation_datasets,
     role_datasets,
     role_mixtures,
     role_question_datasets,

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from draccus import ChoiceRegistry
@@ -19,6 +19,10 @@ from merv.errors import ConfigError
 from merv.registry import Registry
 
 T = TypeVar("T")
+
+Mixing = Literal["draw", "first"]
+APART = 1_000_003
+"""Between the seeds of a mixture's sources."""
 
 VIDEOLLAVA_TREE = """\
 data/download/videollava
@@ -149,7 +153,10 @@ class MixtureConfig(DatasetConfig):
     datasets: list[DatasetConfig] = field(default_factory=list)
     """What is mixed."""
     weights: list[float] = field(default_factory=list)
-    """How often a row of each dataset occurs in an epoch; 0.5 draws half of them.  Empty means 1 for all."""
+    """How often a row of each dataset occurs in an epoch; 0.5 takes half of them.  Empty means 1 for all."""
+    mixing: Mixing = "draw"
+    """`draw` draws the rows of a fraction; `first` takes the first ones and drops the fraction of weights above 1, as
+    Aria's dataset_mixer does (https://github.com/rhymes-ai/Aria, aria/data.py)."""
     seed: int = 7
     """Decides which rows a fraction draws."""
 
@@ -160,14 +167,15 @@ class MixtureConfig(DatasetConfig):
 
     def load(self, stage: str) -> Source:
         """Read every dataset and join them."""
-        return Mixture([d.load(stage) for d in self.datasets], self.weights or None, seed=self.seed, name=self.name)
+        sources = [dataset.load(stage) for dataset in self.datasets]
+        return Mixture(sources, self.weights or None, mixing=self.mixing, seed=self.seed, name=self.name)
 
 
 class Mixture(Source):
     """Sources joined by weight, each a block of rows; samplers shuffle.
 
     A source of n rows with weight w gives round(w * n) rows: every row floor(w) times, and the rest drawn without
-    repetition from a generator seeded by `seed` and the source's place.
+    repetition from a generator seeded by `seed` and the source's place.  With `mixing="first"` see `first_rows`.
     """
 
     def __init__(
@@ -175,6 +183,7 @@ class Mixture(Source):
         sources: Sequence[Source],
         weights: Sequence[float] | None = None,
         *,
+        mixing: Mixing = "draw",
         seed: int = 7,
         name: str = "mixture",
     ) -> None:
@@ -194,7 +203,8 @@ class Mixture(Source):
         for place, (source, weight) in enumerate(zip(sources, weights, strict=True)):
             if not 0 <= weight < float("inf"):
                 raise ConfigError(f"mixture: weight {weight} of dataset `{source.name}` must be a number >= 0")
-            drawn = draw_rows(len(source), weight, seed=seed + 1_000_003 * place)
+            size, own_seed = len(source), seed + APART * place
+            drawn = first_rows(size, weight) if mixing == "first" else draw_rows(size, weight, seed=own_seed)
             self._indices.extend(drawn)
             self._places.extend([place] * len(drawn))
         bad_rows = [row for source in sources for row in source.bad_rows]
@@ -220,6 +230,14 @@ def draw_rows(num_rows: int, weight: float, *, seed: int) -> list[int]:
     copies, rest = divmod(int(weight * num_rows + 0.5), num_rows)
     order = torch.randperm(num_rows, generator=torch.Generator().manual_seed(seed))
     return list(range(num_rows)) * copies + sorted(order[:rest].tolist())
+
+
+def first_rows(num_rows: int, weight: float) -> list[int]:
+    """The same by Aria's rule, without a draw: a weight above 1 repeats all rows int(weight) times, so 1.9 is 1.
+
+    Up to 1 it takes the first int(weight * num_rows) rows, always the same ones.
+    """
+    return list(range(num_rows)) * int(weight) if weight > 1 else list(range(int(weight * num_rows)))
 
 
 def _of_stage(components: Mapping[str, T], stage: str, dataset: str) -> T:

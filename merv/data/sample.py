@@ -109,6 +109,9 @@ class Batch:
     """Under which the features of each row with frames are to be kept."""
     shows: Tensor | None = None
     """(V,) int64: which clip of `num_frames` each visual row shows; None when each row has its own."""
+    facts: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """What is to be logged of the step beside its loss: a sum and a count; the loop logs means over the step.  Every
+    batch of a run has the same names."""
 
     def __post_init__(self) -> None:
         """Find the targets; the first position of a row is never predicted."""

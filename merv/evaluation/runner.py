@@ -87,7 +87,9 @@ def evaluate_with(
     if not samples:
         raise ConfigError(f"task `{task.name}` has no samples; it asks nothing")
     card = _card(answering, task, samples, about_model or {})
-    weights = card["model"].get("weights_sha256", card["model"])  # the same weights may have moved
+    model = card["model"]
+    weights = model.get("weights_sha256", model)  # the same weights may have moved
+    weights = [weights, model["options"]] if "options" in model else weights
     judged_later = {"versions": None, "judge": None}  # a judge comes after the answers
     run = hash_of({**card, "model": weights, **judged_later, "media": _shown(samples)})
     answers = Answers(out_dir, task, samples, run, resume=resume)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -10,13 +11,16 @@ import torch
 from draccus import ChoiceRegistry
 from torch import Tensor, nn
 
+from merv.backbones.llm.base import LLM
 from merv.data.sample import Batch, Example, Sample
 from merv.errors import ConfigError, SampleError
 from merv.models.answering import Media, answer_all, answer_in_pieces, samples_of
-from merv.models.lora import add_lora, merge_lora
+from merv.models.lora import add_lora, merge_lora, silenced
+from merv.models.prompted import Prompts
 from merv.models.reply import Reply
 from merv.models.stage import TRAINED_PARTS, LoraConfig, StageConfig, StageName
 from merv.registry import Registry
+from merv.video.media import MediaKind
 
 
 class Output(NamedTuple):
@@ -28,6 +32,8 @@ class Output(NamedTuple):
     """() int64, target tokens behind `loss_sum`."""
     row_loss_sum: Tensor | None = None
     """() what a head is to learn, summed over the rows that say so (`Batch.num_target_rows`); None without a head."""
+    logged: dict[str, Tensor] | None = None
+    """Sums over the target tokens that are worth a look beside the loss, () each; the loop logs their means."""
 
 
 @dataclass
@@ -79,6 +85,10 @@ class ModelConfig(Registry, ChoiceRegistry, kind="model"):
         """
         raise TypeError(f"{type(self).__name__} does not define build()")
 
+    def build_late(self, *, seed: int = 0) -> "VideoLM | None":
+        """The model without memory for its weights, which another process hands out; None where a family cannot."""
+        return None
+
 
 class Processor(ABC):
     """Turns samples into what the model eats.  Picklable: it travels to the loader's workers."""
@@ -108,6 +118,9 @@ class Processor(ABC):
     def collate(self, examples: Sequence[Example], *, indices: Sequence[int] = (), pad: str = "right") -> Batch:
         """Join examples; `pad="left"` for generation."""
 
+    def expect(self, kinds: Collection[MediaKind]) -> None:  # noqa: B027 - most families show all kinds alike
+        """Hear which kinds of media the rows of the data hold, before anything is prepared."""
+
     def length(self, sample: Sample) -> int:
         """Rough number of text tokens, without opening anything; samplers group by it."""
         return sum(len(turn.text.split()) for turn in sample.turns)
@@ -120,6 +133,12 @@ class VideoLM(nn.Module, ABC):
     config: ModelConfig
     adapters_stay: ClassVar[bool] = False
     """Whether loaded adapters stay beside the weights they sit on instead of becoming part of them."""
+    adapted_parts: ClassVar[tuple[str, ...]] = ("llm",)
+    """Parts that adapters may be put into, of those a stage trains."""
+    row_loss_name: ClassVar[str] = "head_loss"
+    """What `Output.row_loss_sum` is called in metrics."""
+    some_rest: ClassVar[bool] = False
+    """Whether there may be parameters that learn and get no gradient, such as layers of a tower nobody asks."""
     base_changed: bool = False
     """Whether the LLM's own weights came from an earlier run."""
 
@@ -146,6 +165,27 @@ class VideoLM(nn.Module, ABC):
     def stream(self, batch: Batch, **options: Any) -> Iterator[str]:
         """The answer to a batch of one prompt, piece by piece; whole, where a family has no better way."""
         yield self.respond(batch, **options)[0]
+
+    @property
+    def language(self) -> LLM:
+        """The language model, driven by embeddings: for those who sample answers and weigh every word of them."""
+        return self.parts()["llm"]  # type: ignore[return-value]  # families whose part is another say so
+
+    def prompts(self, batch: Batch) -> Prompts:
+        """Left-padded prompts as the language model takes them; every clip is encoded once.
+
+        Raises:
+            ConfigError: this family cannot be driven by embeddings.
+        """
+        raise ConfigError(f"models of type {self.config.type_name} cannot give their prompts as embeddings")
+
+    def talking(self, prompts: Prompts) -> AbstractContextManager[None]:
+        """Within it the language model answers as each row's role does."""
+        return nullcontext()
+
+    def without_adapters(self) -> AbstractContextManager[None]:
+        """Within it adapters have no effect: the model is what it was before they learnt."""
+        return silenced(self)
 
     def generate(
         self,
@@ -203,8 +243,14 @@ class VideoLM(nn.Module, ABC):
         """Adapters that were loaded become part of the weights; families that switch between them keep them."""
         merge_lora(self.parts()["llm"].model)
 
+    def freeze_within(self) -> None:
+        """Freeze what options name inside parts that learn, such as single layers."""
+
     def enter(self, stage: StageName) -> None:
         """Hear which stage begins, once its parts are set to learn."""
+
+    def computes_in(self, dtype: torch.dtype) -> None:
+        """Hear in which type the forward pass computes, before anything is prepared."""
 
     def whole_parts(self) -> set[str]:
         """Frozen parts each process keeps whole because it may run them on its own; strategies do not shard them."""

@@ -20,11 +20,13 @@ def set_stage(model: VideoLM, name: StageName, stage: StageConfig) -> list[str]:
         ConfigError: adapters are asked for in a stage that does not train the LLM.
     """
     learning = model.learning_parts(name)
-    if stage.lora.rank and "llm" not in learning:
-        raise ConfigError(f"lora.rank is {stage.lora.rank}, but stage {name} does not train the llm; set it to 0")
+    if stage.lora.rank and not set(model.adapted_parts).intersection(learning):
+        wanted = " nor ".join(model.adapted_parts)
+        raise ConfigError(f"lora.rank is {stage.lora.rank}, but stage {name} does not train the {wanted}; set it to 0")
     for part, module in model.parts().items():
         module.requires_grad_(part in learning)
         module.train(part in learning)
+    model.freeze_within()
     if stage.lora.rank:
         model.add_adapters(stage.lora)
     for parameter in model.parameters():

@@ -58,6 +58,8 @@ class StageConfig:
     """AdamW decay of matrices; vectors (biases, norms) have none."""
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm; 0 leaves them alone."""
+    adam_beta2: float = 0.999
+    """How slowly AdamW forgets squared gradients, 0..1."""
     lr_scheduler_type: Literal["linear-warmup+cosine-decay", "constant"] = "linear-warmup+cosine-decay"
     """Course of the learning rate."""
     warmup_ratio: float = 0.03
@@ -76,6 +78,8 @@ class StageConfig:
             raise ConfigError(f"max_steps is {self.max_steps}; give at least 1, or null for whole epochs")
         if not 0 <= self.warmup_ratio <= 1:
             raise ConfigError(f"warmup_ratio is {self.warmup_ratio}; it is a share of the steps, 0..1")
+        if not 0 <= self.adam_beta2 < 1:
+            raise ConfigError(f"adam_beta2 is {self.adam_beta2}; it must be in [0, 1)")
         if self.learning_rate < 0:
             raise ConfigError(f"learning_rate is {self.learning_rate}; it must not be negative")
 

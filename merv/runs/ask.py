@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from merv.agent.chain import ChainConfig, chosen_paths
 from merv.agent.roles import read_roles
@@ -45,6 +46,10 @@ class AskConfig:
     """Where an agent draws what it found, a PNG; the record goes beside it as JSON.  None means
     <name of the video>-timeline.png in this folder."""
 
+    adapter: Path | None = None
+    """Folder of an adapter for a model of transformers, put onto `model`; None asks the model as it is."""
+    model_options: dict[str, Any] = field(default_factory=dict)
+    """Fields of the model's config in place of what the run says: `--model_options.num_frames 8`."""
     llm_path: Path | None = None
     """Local folder with the LLM's files, in place of the hub's; None means what the run says."""
     video_backbone_paths: dict[str, Path] = field(default_factory=dict)

@@ -1,7 +1,9 @@
 """The pieces of a training run, each made from its options: `merv.runs.pretrain` puts them together."""
 
+import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -17,9 +19,10 @@ from merv.models.base import ModelConfig, VideoLM
 from merv.models.freeze import set_stage
 from merv.models.stage import StageConfig
 from merv.runs.folder import check_identity, find_parent
+from merv.runs.method import Reading
 from merv.runs.pretrain_config import PretrainConfig
-from merv.training.checkpoint import Checkpointer, read_trainer_state
-from merv.training.strategies.base import Precision
+from merv.training.checkpoint import Checkpointer, latest_checkpoint, read_trainer_state
+from merv.training.strategies.base import Precision, StrategyConfig
 from merv.training.trackers import MultiTracker, build_trackers
 from merv.training.world import World
 
@@ -46,15 +49,39 @@ def starting_model(config: PretrainConfig) -> Start:
         MervError: a part is unknown, or weights are of another model.
     """
     runtime.seed_everything(config.seed)
-    model = config.model.build(seed=config.seed)
-    parents, inherited = find_parent(config, model)
+    first_reads = StrategyConfig.get(config.stage_config.train_strategy).first_reads
+    model = config.model.build_late(seed=config.seed) if first_reads and runtime.rank() else None
+    model = model or config.model.build(seed=config.seed)
+    began = _began_from(config)
+    if began:
+        config = replace(config, pretrained_checkpoint=_found_again(Path(began[0]), config))
+    parents, inherited = ([], []) if began == [] else find_parent(config, model)
     learning = set_stage(model, config.stage, config.stage_config)
     model.enter(config.stage)
     return Start(model, parents, inherited, sorted({*learning, *inherited, *model.unpublished_parts()}))
 
 
+def _began_from(config: PretrainConfig) -> list[str] | None:
+    """Run folders the weights of a run to resume came from, which newer ones do not replace; None for a new run."""
+    file = config.run_dir / "lineage.json"
+    if config.pretrained_checkpoint is not None or latest_checkpoint(config.run_dir / "checkpoints") is None:
+        return None
+    try:
+        parents: list[str] = json.loads(file.read_text(encoding="utf-8"))["parents"]
+    except (OSError, ValueError, KeyError):  # the run was killed before it wrote, or while it did
+        return None
+    return parents
+
+
+def _found_again(parent: Path, config: PretrainConfig) -> Path:
+    """A run's folder, which may have moved together with the one that began from it."""
+    moved = config.run_root_dir / parent.name
+    return moved if moved.is_dir() and not parent.exists() else parent
+
+
 def build_sampler(config: PretrainConfig, source: Source, model: VideoLM) -> BatchSampler:
     """The plan of which rows share a batch."""
+    model.processor.expect({ref.kind for sample in source for ref in sample.media})
     lengths = modality_lengths(source, model.processor.length)
     size = config.stage_config.global_batch_size
     if config.sampler == "split-modality":
@@ -100,7 +127,7 @@ def open_loader(
     config: PretrainConfig,
     world: World,
     source: Source,
-    model: VideoLM,
+    reading: Reading,
     sampler: BatchSampler,
     ledger: BadSampleLedger,
     steps: int,
@@ -109,8 +136,8 @@ def open_loader(
     epochs = -(-steps // len(sampler))
     per_device = config.stage_config.per_device_batch_size
     return build_loader(
-        PreparedDataset(source, model.processor.prepare),
-        model.processor.collate,
+        PreparedDataset(source, reading.prepare),
+        reading.collate,
         sampler.upcoming(world.rank, world.size, per_device, epochs=epochs),
         num_workers=config.num_workers,
         prefetch_batches=config.prefetch_batches,

@@ -14,10 +14,12 @@ USAGE = """\
 usage: merv COMMAND [options]
 
   train    train one stage of a model            merv train --model.type merv-tiny --dataset.type synthetic
+  train-grpo  train it from rewards (GRPO)       merv train-grpo --dataset.type synthetic --reward accuracy
   ask      ask a model about a video             merv ask runs/demo-full-finetune clip.mp4 "What shape is it?"
   eval     score a model on a task               merv eval --model runs/demo-full-finetune --task synthetic-mcq
   compare  two evaluations side by side          merv compare runs/a runs/b --task synthetic-mcq
-  export   join roles in one folder              merv export roles runs/a runs/b --out agent
+  plot     curves of several runs as a picture   merv plot runs/a runs/b --out loss.png
+  export   roles, merged, whole, for Megatron    merv export merge --adapter runs/a --out merged
   demo     draw data, train, score: the tour     merv demo
   demo-roles  the same for roles in a chain      merv demo-roles
   list     names one can choose                  merv list video-backbones
@@ -61,6 +63,14 @@ def _train(args: list[str]) -> int:
     return run_main(pretrain, PretrainConfig, args, prog="merv train")
 
 
+def _train_grpo(args: list[str]) -> int:
+    from merv.conf.parse import run_main
+    from merv.runs.grpo import grpo
+    from merv.runs.grpo_config import GrpoRunConfig
+
+    return run_main(grpo, GrpoRunConfig, args, prog="merv train-grpo")
+
+
 def _ask(args: list[str]) -> int:
     from merv.conf.parse import run_main
     from merv.runs.ask import AskConfig, named, run
@@ -93,14 +103,19 @@ def _compare(args: list[str]) -> int:
     return _in_one_line(action, "merv compare")
 
 
+def _plot(args: list[str]) -> int:
+    from merv.conf.parse import run_main
+    from merv.runs.plot import PlotConfig, named, plot
+
+    return _in_one_line(lambda: run_main(plot, PlotConfig, named(args), prog="merv plot"), "merv plot")
+
+
 def _export(args: list[str]) -> int:
     from merv import runtime
-    from merv.conf.parse import run_main
-    from merv.runs.export import ExportRolesConfig, export_roles, named
+    from merv.runs.export import export
 
     runtime.setup_logging()
-    prog = "merv export roles"
-    return _in_one_line(lambda: run_main(export_roles, ExportRolesConfig, named(args), prog=prog), prog)
+    return _in_one_line(lambda: export(args, _write), " ".join(["merv export", *args[:1]]))
 
 
 def _demo(args: list[str]) -> int:
@@ -194,9 +209,11 @@ def _write(text: str) -> None:
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
+    "train-grpo": _train_grpo,
     "ask": _ask,
     "eval": _eval,
     "compare": _compare,
+    "plot": _plot,
     "export": _export,
     "demo": _demo,
     "demo-roles": _demo_roles,

@@ -67,7 +67,7 @@ def run(config: DemoRolesConfig, write: Write) -> int:
     Raises:
         RunStopped: a role's training failed; its own message stands above.
     """
-    from merv.runs.export import ExportRolesConfig, export_roles
+    from merv.runs.export_roles import ExportRolesConfig, export_roles
 
     runtime.setup_logging()
     began = time.monotonic()

@@ -16,11 +16,16 @@ from merv.evaluation.judge import give_loader
 from merv.evaluation.runner import RESULTS, evaluate_with
 from merv.evaluation.task import Task, TaskConfig
 from merv.models.base import VideoLM
+from merv.models.hf_vlm.adapter_files import is_adapter_folder, read_adapter
+from merv.models.hf_vlm.config import HfVlmConfig
+from merv.models.hf_vlm.fingerprint import base_fingerprint
+from merv.models.peft_files import ADAPTER, file_of_tensors
 from merv.models.published import CHECKPOINT, MODELS, find_run
 from merv.models.qwen2_vl.published import ROLE_MODELS, find_roles, is_roles, weight_files
 from merv.models.weights import FILE
 from merv.runs.folder import hash_of_file
 from merv.runs.load import load, paths_of
+from merv.runs.load_vlm import is_hub_name, is_vlm_folder
 from merv.runtime import is_main
 
 logger = logging.getLogger(__name__)
@@ -55,6 +60,10 @@ class EvalConfig:
     plugins: list[str] = field(default_factory=list)
     """Packages to import first, so that what they register can be chosen."""
 
+    adapter: Path | None = None
+    """Folder of an adapter for a model of transformers, put onto `model`; None asks the model as it is."""
+    model_options: dict[str, Any] = field(default_factory=dict)
+    """Fields of the model's config in place of what the run says: `--model_options.num_frames 8`."""
     llm_path: Path | None = None
     """Local folder with the LLM's files, in place of the hub's; None means what the run says."""
     video_backbone_paths: dict[str, Path] = field(default_factory=dict)
@@ -85,9 +94,10 @@ def run(config: EvalConfig) -> int:
     model = load(config.model, **paths_of(config))
     name, answering = who_answers(config, model, task)
     out_dir = config.out_dir or _beside(config.model) / "eval" / name
-    results = evaluate_with(
-        answering, task, out_dir=out_dir, resume=config.resume, about_model=about_run(config.model)
-    )
+    about = about_run(config.model, config.adapter)
+    if config.model_options:
+        about["options"] = config.model_options
+    results = evaluate_with(answering, task, out_dir=out_dir, resume=config.resume, about_model=about)
     if is_main():
         row = {"task": task.name, **results}
         logger.info("results in %s\n%s", out_dir, report.table([row], list(row)))
@@ -134,12 +144,14 @@ def _beside(path: Path) -> Path:
     return path if path.is_dir() else Path("runs") / path.name
 
 
-def about_run(path: Path) -> dict[str, Any]:
+def about_run(path: Path, adapter: Path | None = None) -> dict[str, Any]:
     """Where the model comes from, with the hash of its weights: other weights are another model.
 
     Raises:
         ConfigError: a published model that cannot be had.
     """
+    if is_vlm_folder(path) or is_hub_name(str(path)):
+        return _about_vlm(path, adapter)
     if str(path) in ROLE_MODELS and not path.is_dir():
         return _about_roles(path, find_roles(str(path)))
     if not (path / FILE).is_file() and is_roles(path):
@@ -149,6 +161,20 @@ def about_run(path: Path) -> dict[str, Any]:
     else:
         file = path / FILE if (path / FILE).is_file() else path / CHECKPOINT
     return {"path": str(path), "weights_sha256": hash_of_file(file)}
+
+
+def _about_vlm(path: Path, adapter: Path | None) -> dict[str, Any]:
+    """The same of a model of transformers: the base's fingerprint, and the hash of the adapter on it."""
+    worn = path if is_adapter_folder(path) else adapter
+    found: dict[str, Any] = {"path": str(path)}
+    if worn is not None:
+        held = read_adapter(worn)
+        found |= {"adapter": str(worn), "base": held.base if worn == path else str(path)}
+        found["adapter_sha256"] = hash_of_file(file_of_tensors(worn / ADAPTER))
+    base = HfVlmConfig(path=str(found.get("base", path))).folder()
+    found["base_fingerprint"] = base_fingerprint(base)
+    lines = f"{found['base_fingerprint']} {found.get('adapter_sha256', '')}"
+    return {**found, "weights_sha256": sha256(lines.encode()).hexdigest()}
 
 
 def _about_roles(path: Path, folder: Path) -> dict[str, Any]:

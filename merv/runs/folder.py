@@ -18,6 +18,8 @@ from merv.conf import files
 from merv.data.dataset import Source
 from merv.errors import CheckpointError, ConfigError, MervError
 from merv.models.base import VideoLM
+from merv.models.hf_vlm.net import HfVlm
+from merv.models.hf_vlm.run_folder import is_vlm_folder, start_from, write_run
 from merv.models.lora import is_adapter
 from merv.models.published import CHECKPOINT, MODELS, find_run, load_checkpoint
 from merv.models.qwen2_vl.config import Qwen2VLConfig
@@ -26,6 +28,7 @@ from merv.models.qwen2_vl.net import RoleLM
 from merv.models.stage import StageConfig
 from merv.models.weights import FILE, load_parts, save_parts
 from merv.runs.pretrain_config import PretrainConfig
+from merv.runs.run_config import config_class
 from merv.training.world import World
 
 logger = logging.getLogger(__name__)
@@ -52,6 +55,8 @@ def find_parent(config: PretrainConfig, model: VideoLM) -> tuple[list[str], list
         CheckpointError: its weights are of another model.
     """
     named = config.pretrained_checkpoint
+    if isinstance(model, HfVlm):
+        return _find_vlm_parent(config, model)
     if named is not None and isinstance(model, RoleLM) and names_roles(named):
         parts = lay_role(named, model)
         _check_role(config, model)
@@ -80,11 +85,31 @@ def find_parent(config: PretrainConfig, model: VideoLM) -> tuple[list[str], list
     return [str(path.parent.parent if path.match(str(CHECKPOINT)) else path.parent)], parts
 
 
+def _find_vlm_parent(config: PretrainConfig, model: HfVlm) -> tuple[list[str], list[str]]:
+    """The same for models of transformers, whose runs are Hugging Face folders."""
+    if config.model.adapter is not None and config.stage_config.lora.rank:  # type: ignore[attr-defined]
+        raise ConfigError(
+            "model.adapter becomes part of the weights, and new adapters would belong to no published base; let it "
+            "learn on with --pretrained_checkpoint DIR, or merge it: merv export merge --adapter DIR --out DIR"
+        )
+    named = config.pretrained_checkpoint
+    if named is None:
+        return [], []
+    if not is_vlm_folder(named):
+        raise ConfigError(
+            f"pretrained_checkpoint: {named} holds neither a model of transformers nor an adapter; name a finished "
+            "run's folder, or leave it out to begin with model.path"
+        )
+    start_from(model, named, config.stage_config.lora)
+    logger.info("starting from %s", named)
+    return [str(named)], []
+
+
 def _check_base(config: PretrainConfig, path: Path) -> None:
     """Refuse the run of a role model on another base: adapters would fit, and mean nothing."""
     file = path.parent / "config.yaml"
     if isinstance(config.model, Qwen2VLConfig) and file.is_file():
-        other = files.load(PretrainConfig, file).model
+        other = files.load(config_class(file), file).model
         if isinstance(other, Qwen2VLConfig):
             check_same_base(other, config.model, path.parent)
 
@@ -112,7 +137,8 @@ def _weights_of(path: Path) -> Path:
 
 def _latest_run(config: PretrainConfig) -> Path | None:
     """The newest finished run that this stage of the same model starts from; later stages come first."""
-    for stage in STARTS_FROM[config.stage]:
+    own = (config.stage,) if config.method == "grpo" else ()  # it goes on where answers were learnt
+    for stage in (*own, *STARTS_FROM[config.stage]):
         found = []
         for path in config.run_root_dir.glob(f"*/{FILE}"):
             if path.parent != config.run_dir and _is_run_of(path.parent, config, stage):
@@ -138,7 +164,8 @@ def identity(config: PretrainConfig) -> dict[str, Any]:
     for key in MAY_CHANGE:
         wiring.pop(key, None)
     stage = files.encode(config.stage_config)
-    return {"stage": config.stage, "model": wiring, "lora": stage["lora"], "seed": config.seed}
+    how = {} if config.method == "train" else {"method": config.method}
+    return {"stage": config.stage, "model": wiring, "lora": stage["lora"], "seed": config.seed, **how}
 
 
 def check_identity(config: PretrainConfig, trainer_state: dict[str, Any], path: Path) -> None:
@@ -166,30 +193,51 @@ def _flat(tree: dict[str, Any], at: str = "") -> dict[str, Any]:
 
 
 def export_model(
-    config: PretrainConfig, model: nn.Module, parts: list[str], world: World, *, inherited: Collection[str] = ()
+    config: PretrainConfig,
+    model: nn.Module,
+    parts: list[str],
+    world: World,
+    *,
+    inherited: Collection[str] = (),
+    folder: Path | None = None,
 ) -> None:
-    """Write model.safetensors, config.json and the tokenizer; a collective.
+    """Write model.safetensors, config.json and the tokenizer into `folder`, the run's unless named; a collective.
 
     Of an LLM anybody can get, and that no earlier run changed (`inherited`), only the adapters are written.
     """
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    folder = folder or config.run_dir
+    lora = config.stage_config.lora
+    own: Any = getattr(model, "module", model)
+    alone = isinstance(own, HfVlm) and bool(lora.rank)  # of a large model nothing is gathered that nobody keeps
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=alone)
     state: dict[str, Any] = get_model_state_dict(model, options=options)
     if world.rank != 0:
         return
-    lora = config.stage_config.lora
-    own: Any = getattr(model, "module", model)
-    changed = "llm" in own.unpublished_parts() or ("llm" in inherited and not own.adapters_stay)
-    only_adapters = bool(lora.rank) and not changed
-    kept = {
-        name: t
-        for name, t in state.items()
-        if name.split(".", 1)[0] in parts and not (only_adapters and name.startswith("llm.") and not is_adapter(name))
-    }
-    save_parts(config.run_dir / FILE, kept, parts, lora)
-    (config.run_dir / "config.json").write_text(json.dumps(files.encode(config), indent=1))
+    if isinstance(own, HfVlm):
+        write_run(folder, own, state)
+        return
+    kept = kept_names(config, own, state, parts, inherited)
+    save_parts(folder / FILE, {name: state[name] for name in kept}, parts, lora)
+    (folder / "config.json").write_text(json.dumps(files.encode(config), indent=1))
     processor: Any = own.processor
     if hasattr(processor, "tokenizer"):
-        processor.tokenizer.save_pretrained(config.run_dir)
+        processor.tokenizer.save_pretrained(folder)
+
+
+def kept_names(
+    config: PretrainConfig, model: VideoLM, names: Collection[str], parts: Collection[str], inherited: Collection[str]
+) -> list[str]:
+    """Which of a model's tensors a finished run keeps; of a model of transformers all, or its adapters."""
+    lora = config.stage_config.lora
+    if isinstance(model, HfVlm):
+        return [name for name in names if not lora.rank or is_adapter(name)]
+    changed = "llm" in model.unpublished_parts() or ("llm" in inherited and not model.adapters_stay)
+    only_adapters = bool(lora.rank) and not changed
+    return [
+        name
+        for name in names
+        if name.split(".", 1)[0] in parts and not (only_adapters and name.startswith("llm.") and not is_adapter(name))
+    ]
 
 
 def write_lineage(config: PretrainConfig, source: Source, world_size: int, parents: list[str]) -> None:

@@ -30,6 +30,7 @@ FAMILIES: dict[str, Family] = {
     "datasets": Family("merv.data.datasets:DatasetConfig", "merv.data"),
     "tasks": Family("merv.evaluation.task:TaskConfig", "merv.evaluation"),
     "judges": Family("merv.evaluation.judge:JudgeConfig", "merv.evaluation.judge"),
+    "rewards": Family("merv.rl.reward_config:RewardConfig", "merv.rl"),
     "strategies": Family("merv.training.strategies.base:StrategyConfig", "merv.training.strategies"),
 }
 

@@ -17,11 +17,13 @@ from merv.models.multi_encoder.config import MultiEncoderConfig
 from merv.models.qwen2_vl import published as roles
 from merv.models.qwen2_vl.config import Qwen2VLConfig
 from merv.models.weights import FILE, load_parts, read_header
-from merv.runs.pretrain_config import PretrainConfig
+from merv.runs.load_vlm import is_hub_name, is_vlm_folder, load_vlm, with_options
+from merv.runs.run_config import config_class
 
 
 def load(
     path: str | Path,
+    /,
     *,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
@@ -31,19 +33,26 @@ def load(
 
     Args:
         path: a run's folder, of merv or in the original's layout (config.json, checkpoints/latest-checkpoint.pt); a
-            folder of roles as VideoMind publishes them; or the name of a published model, such as "merv-full" or
-            "yeliudev/VideoMind-2B".
+            folder of roles as VideoMind publishes them; an image-text model of transformers or an adapter for one, as
+            a folder or, on this disk already or not, by the hub's name; or the name of a published model, such as
+            "merv-full" or "yeliudev/VideoMind-2B".
         device: where to put it; None means the accelerator if there is one.
         dtype: type of the weights; None means bfloat16 on an accelerator, float32 on a CPU.
             Role models overflow in float16.
         options: fields of the model's config in place of what the run says, such as `llm_path="llama-2-7b"`,
-            `video_backbone_paths={"dinov2": "dinov2-large"}` or `protocol="merv"`; of role models `path` is the base.
+            `video_backbone_paths={"dinov2": "dinov2-large"}` or `protocol="merv"`; of role models and adapters `path`
+            is the base, and `adapter` one to put onto a model of transformers.
 
     Raises:
         MervError: there is no such run or model, it is not finished, or weights are missing or of another model.
     """
     folder = Path(path)
-    if folder.is_dir() and (folder / FILE).is_file():
+    device = runtime.device() if device is None else torch.device(device)
+    if dtype is None:
+        dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    if folder.is_dir() and is_vlm_folder(folder):
+        model: VideoLM = load_vlm(folder, options, dtype)
+    elif folder.is_dir() and (folder / FILE).is_file():
         model = _load_own(folder, options)
     elif folder.is_dir() and roles.is_roles(folder):
         model = _load_roles(folder, options)
@@ -54,28 +63,33 @@ def load(
         model = _load_published(published.find_run(str(path)), options)
     elif str(path) in roles.ROLE_MODELS:
         model = _load_roles(roles.find_roles(str(path)), options)
+    elif is_hub_name(str(path)):
+        model = load_vlm(str(path), options, dtype)
     else:
         raise CheckpointError(_no_model(folder))
-    device = runtime.device() if device is None else torch.device(device)
-    if dtype is None:
-        dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     if dtype is torch.float16 and isinstance(model.config, Qwen2VLConfig):
         raise ConfigError(f"{path}: dtype is float16, in which role models overflow; use bfloat16 or float32")
     model.requires_grad_(False)
     cast_frozen(model, dtype)
+    model.computes_in(dtype)
     return model.eval().to(device)
 
 
 def paths_of(config: Any) -> dict[str, Any]:
-    """The folders a command names for parts of a model, as options of `load`."""
-    named = {"llm_path": config.llm_path, "video_backbone_paths": config.video_backbone_paths}
-    return {name: value for name, value in named.items() if value}
+    """What a command says about a model beside its name, as options of `load`."""
+    named = {
+        "llm_path": config.llm_path,
+        "video_backbone_paths": config.video_backbone_paths,
+        "adapter": config.adapter,
+    }
+    return {**config.model_options, **{name: value for name, value in named.items() if value}}
 
 
 def _load_own(folder: Path, options: dict[str, Any]) -> VideoLM:
     if not (folder / "config.yaml").is_file():
         raise CheckpointError(f"{folder} is no run: it has no config.yaml; name a folder such as runs/<run_id>")
-    config = parse(PretrainConfig, ["--config_path", str(folder / "config.yaml")])  # imports the run's plugins, too
+    file = folder / "config.yaml"
+    config = parse(config_class(file), ["--config_path", str(file)])  # imports the run's plugins, too
     parts, lora = read_header(folder / FILE)
     held = [part for part in parts if part != "llm" or not lora.rank]
     model = _with(config.model, options).build(seed=config.seed, without=held)
@@ -130,8 +144,7 @@ def _with(config: ModelConfig, options: dict[str, Any]) -> Any:
         return config
     if isinstance(config, Qwen2VLConfig):
         options = _of_base(options)
-    said = {**files.encode(config), **{name: files.encode(value) for name, value in options.items()}}
-    return files.from_mapping(ModelConfig, said, "merv.load")
+    return with_options(config, options)
 
 
 def _no_model(folder: Path) -> str:

@@ -1,7 +1,6 @@
 """One training run from config to finished folder: `scripts/pretrain_video.py`, `merv train`."""
 
 import logging
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -12,6 +11,7 @@ from merv.errors import ConfigError, MervError
 from merv.models.freeze import checkpoint_activations, compile_blocks
 from merv.runs import assemble, plan
 from merv.runs.folder import export_model, identity, write_lineage
+from merv.runs.method import Method
 from merv.runs.pretrain_config import PretrainConfig
 from merv.training.curves import plot_loss
 from merv.training.flops import part_costs, step_flops
@@ -26,13 +26,18 @@ from merv.training.world import World, join_world
 logger = logging.getLogger(__name__)
 
 
-def pretrain(config: PretrainConfig) -> int:
+def pretrain(config: PretrainConfig, method: Method | None = None) -> int:
     """Train one stage; gives the exit status.
+
+    Args:
+        config: the run's options.
+        method: what is learnt from the rows; None means their answers.
 
     Raises:
         MervError: something the user can mend, in one line.
     """
     runtime.setup_logging()
+    method = method or Method()
     StrategyConfig.get(config.stage_config.train_strategy)  # a typo should not cost a model's loading time
     if config.plan:
         plan.show(config)
@@ -40,9 +45,11 @@ def pretrain(config: PretrainConfig) -> int:
     with join_world(config.collective_timeout_s) as world, StopRequest() as stop, ExitStack() as closing:
         config.stage_config.accumulation_steps(world.size)
         source = _load_data(config, world)
+        method.check(config, source)
         _fetch_weights(config, world)
         start = assemble.starting_model(config)
-        job = _build_job(config, world, source, start, stop, closing)
+        method.begin(config, start.model, world)
+        job = method.complete(config, _build_job(config, world, source, start, stop, closing, method), source)
         if world.rank == 0:  # only now: a command that is refused leaves a run that stands as it was
             files.save(config, config.run_dir / "config.yaml")
             write_lineage(config, source, world.size, start.parents)
@@ -50,6 +57,7 @@ def pretrain(config: PretrainConfig) -> int:
         if done < job.num_steps:
             logger.warning("stopped at step %d of %d; the same command goes on from there", done, job.num_steps)
             return 0
+        method.end(job.model)
         export_model(config, job.model, start.saved_parts, world, inherited=start.inherited)
         if world.rank == 0:
             job.tracker.close()
@@ -83,12 +91,7 @@ def _one_first(world: World, mine: bool, work: Callable[[], object]) -> None:
             work()
         except MervError as found:
             error = found
-    [failures] = world.sum(error is not None)
-    if error is not None:
-        raise error
-    if failures:
-        time.sleep(1.0)  # torchrun ends all when one has ended: the one with the reason first
-        raise SystemExit(2)
+    world.together(error)
 
 
 def _build_job(
@@ -98,6 +101,7 @@ def _build_job(
     start: assemble.Start,
     stop: StopRequest,
     closing: ExitStack,
+    method: Method,
 ) -> Job:
     """Everything the loop needs, at the place where an earlier attempt left off."""
     stage, model = config.stage_config, start.model
@@ -105,6 +109,7 @@ def _build_job(
     num_steps = assemble.num_steps(stage, len(sampler))
     costs = part_costs(model.stations())
     precision = assemble.precision(config.model, world.device)
+    model.computes_in(precision.compute)
     if config.feature_cache is not None:
         model.use_feature_cache(config.feature_cache, precision.compute)
     if config.model.compile_blocks:
@@ -118,7 +123,8 @@ def _build_job(
     ledger = assemble.open_ledger(config, source)
     runtime.seed_everything(config.seed + world.rank)
     first_step = assemble.resume(config, checkpointer, wrapped, optimizer, sampler, ledger)
-    loader = assemble.open_loader(config, world, source, model, sampler, ledger, num_steps)
+    reading = method.reading(config, model)
+    loader = assemble.open_loader(config, world, source, reading, sampler, ledger, num_steps)
     tracker = assemble.open_trackers(config, first_step)
     closing.callback(checkpointer.finish)  # whatever ends the run, a checkpoint being written is not lost
     closing.callback(loader.close)
@@ -140,6 +146,7 @@ def _build_job(
         num_steps=num_steps,
         visual_tokens=model.visual_tokens(),
         count_flops=lambda batch: step_flops(costs, model.station_tokens(batch)),
+        row_loss_name=model.row_loss_name,
         first_step=first_step,
         save_every=config.save_checkpoint_after,
         num_workers=config.num_workers,

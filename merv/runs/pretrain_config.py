@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import merv.conf.models
-import merv.conf.roles  # noqa: F401 - registers the role models
+import merv.conf.roles
+import merv.conf.vlm  # noqa: F401 - these register named models
 from merv.data.datasets import DatasetConfig
 from merv.data.ledger import Policy
 from merv.errors import ConfigError
@@ -17,6 +18,9 @@ from merv.training.trackers import check_names
 @dataclass
 class PretrainConfig:
     """One stage of one model on one dataset."""
+
+    method: ClassVar[str] = "train"
+    """What a run does with its rows, for those who resume it."""
 
     model: ModelConfig = field(default_factory=lambda: ModelConfig.new("merv-base"))
     """The model and its stages."""

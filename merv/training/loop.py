@@ -18,6 +18,7 @@ from merv.data.sampling import BatchSampler
 from merv.errors import RunStopped
 from merv.models.stage import StageConfig
 from merv.training.checkpoint import Checkpointer
+from merv.training.looks import Looks
 from merv.training.metrics import InputBoundNotice, StepMetrics
 from merv.training.optim import learning_rate, set_learning_rate
 from merv.training.progress import Progress
@@ -53,6 +54,11 @@ class Job:
     """Visual tokens of a row with frames."""
     count_flops: Callable[[Batch], float] = lambda _: 0.0
     """Model FLOPs of a micro-batch, forward and backward."""
+    roll_out: Callable[[int, list[Batch]], list[Batch]] | None = None
+    """Makes of a step's number and micro-batches those to learn from, with the model of that moment; None learns from
+    what the loader brings."""
+    row_loss_name: str = "head_loss"
+    """What metrics call the part of the loss that is a mean over rows."""
     first_step: int = 0
     save_every: int = 512
     num_workers: int = 2
@@ -86,6 +92,9 @@ def train(job: Job) -> int:
             job.watchdog.beat(step, "data")
             with job.metrics.waiting():
                 micro_batches = list(islice(job.batches, accumulation))
+            if job.roll_out is not None:
+                job.watchdog.beat(step, "rollouts")
+                micro_batches = job.roll_out(step, micro_batches)
             row, stopping = train_step(job, step, micro_batches)
             step += 1
             job.sampler.advance()
@@ -115,6 +124,7 @@ def train_step(job: Job, step: int, micro_batches: list[Batch]) -> tuple[dict[st
     num_rows = sum(batch.num_target_rows() for batch in micro_batches)
     step_tokens, step_rows = world.total(sum(batch.num_target_tokens() for batch in micro_batches), num_rows)
     own_loss, own_row_loss = torch.zeros(2, device=world.device, dtype=torch.float64)
+    looks = Looks(micro_batches)
     for number, batch in enumerate(micro_batches):
         strategy.synchronise(job.model, number == len(micro_batches) - 1)
         job.watchdog.beat(step, "forward")
@@ -124,22 +134,23 @@ def train_step(job: Job, step: int, micro_batches: list[Batch]) -> tuple[dict[st
         own_loss += output.loss_sum.detach()
         if output.row_loss_sum is not None:
             own_row_loss += output.row_loss_sum.detach()
+        looks.add(output.logged)
     job.watchdog.beat(step, "optimiser")
     norm = strategy.clip(job.model.parameters(), job.stage.max_grad_norm)
-    sums = world.total(own_loss, own_row_loss, job.stop.requested)
+    sums = world.total(own_loss, own_row_loss, job.stop.requested, *looks.sums)
     # The one place where the host waits for the device: all it needs to know of the step is read at once.
     wanted = [*sums, step_tokens, step_rows, norm.to(sums)]
-    loss_sum, row_loss_sum, stopping, tokens, rows, grad_norm = torch.stack(wanted).tolist()
-    head_loss = row_loss_sum / max(rows, 1.0)
-    loss = loss_sum / max(tokens, 1.0) + head_loss
+    loss_sum, row_loss_sum, stopping, *looked, tokens, rows, grad_norm = torch.stack(wanted).tolist()
+    row_loss = row_loss_sum / max(rows, 1.0)
+    loss = loss_sum / max(tokens, 1.0) + row_loss
     if not (math.isfinite(loss) and math.isfinite(grad_norm)):
         raise _not_finite(job, step, micro_batches, loss, grad_norm)
     rate = learning_rate(step, job.num_steps, job.stage)
     set_learning_rate(job.optimizer, rate)
     job.optimizer.step()
     job.optimizer.zero_grad(set_to_none=True)
-    row = _measure(job, micro_batches, loss, rate, grad_norm)
-    return (row | {"head_loss": head_loss} if rows else row), stopping > 0
+    row = _measure(job, micro_batches, loss, rate, grad_norm) | looks.means(looked, tokens)
+    return (row | {job.row_loss_name: row_loss} if rows else row), stopping > 0
 
 
 def _measure(job: Job, micro_batches: list[Batch], loss: float, rate: float, grad_norm: float) -> dict[str, float]:

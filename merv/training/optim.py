@@ -15,7 +15,8 @@ def build_optimizer(named_parameters: Iterable[tuple[str, nn.Parameter]], stage:
     decayed = [p for name, p in learning if is_decayed(name, p)]
     others = [p for name, p in learning if not is_decayed(name, p)]
     groups = [{"params": decayed, "weight_decay": stage.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=stage.learning_rate, betas=(0.9, 0.999), eps=1e-8)
+    betas = (0.9, stage.adam_beta2)
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=stage.learning_rate, betas=betas, eps=1e-8)
 
 
 def is_decayed(name: str, parameter: nn.Parameter) -> bool:

@@ -16,12 +16,13 @@ from torch.distributed import DistError, Store
 
 logger = logging.getLogger(__name__)
 
-Phase = Literal["data", "forward", "backward", "optimiser", "checkpoint"]
+Phase = Literal["data", "rollouts", "forward", "backward", "optimiser", "checkpoint"]
 
 _ORDER = {phase: place for place, phase in enumerate(get_args(Phase))}
 
 _HINTS: dict[str, str] = {
     "data": "a file that hangs in decoding, slow storage, or dead loader workers",
+    "rollouts": "a reward that does not return, or answers longer than the others'",
     "forward": "a collective or a kernel that does not end",
     "backward": "a collective or a kernel that does not end",
     "optimiser": "a collective or a kernel that does not end",

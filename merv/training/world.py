@@ -1,6 +1,7 @@
 """The processes of a run: joining them, and the few things they tell one another beside gradients."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from merv import runtime
+from merv.errors import MervError
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,19 @@ class World:
         """Wait for all processes."""
         if self.size > 1:
             dist.barrier()
+
+    def together(self, error: MervError | None) -> None:
+        """Go on only where no process has an error: one that has raises it, the others end silently.  A collective.
+
+        Raises:
+            MervError: `error`.
+        """
+        [failures] = self.sum(error is not None)
+        if error is not None:
+            raise error
+        if failures:
+            time.sleep(1.0)  # torchrun ends all when one has ended: the one with the reason first
+            raise SystemExit(2)
 
     def share(self, text: str) -> str:
         """The first process's text, on every process; a collective."""

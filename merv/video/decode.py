@@ -17,7 +17,7 @@ from merv.video.files import FramePicker, open_video
 from merv.video.images import list_frames, read_image
 from merv.video.media import MediaRef, Span
 from merv.video.sampling import uniform_indices
-from merv.video.timeline import Timeline, budgeted_frames, choose_frames, read_timeline
+from merv.video.timeline import Timeline, budgeted_frames, choose_frames, even_timeline, read_timeline
 from merv.video.transforms import resize_frames
 
 FOLDER_FPS = 3.0
@@ -103,6 +103,40 @@ def read_sampled(
     if ref.path.is_dir():
         return _read_folder(ref, of_folder, folder_fps, fit)
     return _read_file(ref, of_file, threads, fit)
+
+
+def read_chosen(
+    ref: MediaRef,
+    choose: Callable[[Timeline], list[int]],
+    *,
+    budget: VisualBudget | None = None,
+    folder_fps: float = FOLDER_FPS,
+    threads: int = 1,
+) -> Clip:
+    """Read the frames of a video that `choose` names by number; a still image gives one.
+
+    Args:
+        ref: what to read; its span is for `choose` to heed.
+        choose: gives frame numbers, in the order wanted; a folder of frames has a timeline as well.
+        budget: the size each frame is brought to once it is decoded; None leaves it.
+        folder_fps: frames a second of a folder of frames, whose files do not say.
+        threads: of the decoder.
+
+    Raises:
+        SampleError: the file is missing, holds no such media, nothing of it decodes, its frames are too long for their
+            width, or the span begins where the video has ended.
+    """
+    fit = _as_it_is if budget is None else _fitting(ref.path, budget)
+    if ref.kind == "image":
+        return Clip(fit(read_image(ref.path))[None], times=(0.0,), duration=0.0)
+
+    def within(timeline: Timeline) -> list[int]:
+        _check_start(ref, timeline.duration)
+        return choose(timeline)
+
+    if ref.path.is_dir():
+        return _read_folder(ref, lambda total: within(even_timeline(total, folder_fps)), folder_fps, fit)
+    return _read_file(ref, within, threads, fit)
 
 
 def _fitting(path: Path, budget: VisualBudget) -> Fit:

@@ -72,6 +72,11 @@ def read_timeline(container: InputContainer, stream: VideoStream) -> Timeline | 
     return Timeline(pts, tuple(keys), time_base, _rate(pts, time_base, rate), labelled)
 
 
+def even_timeline(num_frames: int, fps: float) -> Timeline:
+    """Frames without stamps of their own, at a constant rate."""
+    return Timeline(tuple(range(num_frames)), (0,), 1 / Fraction(fps), fps, labelled=False)
+
+
 def choose_frames(timeline: Timeline, num_frames: int, span: Span | None) -> list[int]:
     """Numbers of `num_frames` frames spread over `span`: by number at a constant rate, otherwise evenly in time."""
     if timeline.is_constant:
@@ -81,6 +86,19 @@ def choose_frames(timeline: Timeline, num_frames: int, span: Span | None) -> lis
     # Like the frame numbers at a constant rate, the last target is the last frame that appears before the end.
     last = times[max(0, bisect_left(times, span.end) - 1)] if span else times[-1]
     return [max(0, bisect_right(times, t) - 1) for t in uniform_times(start, last, num_frames)]
+
+
+def frames_from_left(timeline: Timeline, num_frames: int, span: Span | None) -> list[int]:
+    """Numbers of frames a whole step apart, from the first of `span`; the tail of the video is never seen.
+
+    This is Aria's rule (https://github.com/rhymes-ai/Aria), but for videos of fewer frames than wanted: it would show
+    the first one again and again, here they repeat evenly.
+    """
+    times = timeline.times
+    first = min(bisect_left(times, span.start), len(times) - 1) if span else 0
+    total = max(1, bisect_left(times, span.end) - first) if span else len(times)
+    step = total // num_frames
+    return [first + (step * i if step else i * total // num_frames) for i in range(num_frames)]
 
 
 def budgeted_frames(timeline: Timeline, budget: VisualBudget, span: Span | None) -> list[int]:

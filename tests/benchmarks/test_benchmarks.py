@@ -121,3 +121,18 @@ def test_interleaved_measures_in_turn(load: Callable[[str], ModuleType]) -> None
 
     assert order == ["a", "b", "a", "b"]
     assert times["b"].values == (2.0, 4.0)
+
+
+def test_rollouts_compares_equal_answers(
+    load: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    rows = cells(load("rollouts").main(["--quick"]))
+
+    assert [row["way"] for row in rows] == [
+        "one by one",
+        "batched, a clip encoded for each answer",
+        "merv: encoded once",
+    ]
+    assert rows[0]["against one by one"] == "1.00x"

@@ -12,6 +12,7 @@ from merv.conf.files import dump, load
 from merv.conf.parse import parse
 from merv.data.datasets import DatasetConfig
 from merv.models.base import ModelConfig
+from merv.rl import task_dataset  # noqa: F401 - registers its name
 from merv.runs.pretrain_config import PretrainConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "golden" / "configs"

@@ -21,7 +21,7 @@ from merv.runs.pretrain_config import PretrainConfig
 README = ROOT / "README.md"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXAMPLE = ROOT / "examples" / "merv_example_encoder"
-SCRIPTS = {"scripts/pretrain_video.py": "train", "scripts/evaluate.py": "eval"}
+SCRIPTS = {"scripts/pretrain_video.py": "train", "scripts/train_grpo.py": "train-grpo", "scripts/evaluate.py": "eval"}
 """Scripts torchrun starts, and the commands they are."""
 SMALL = {"max_steps": 2, "global_batch_size": 4, "per_device_batch_size": 4}
 STAGES = ("align", "full_align", "finetune", "full_finetune")
@@ -30,10 +30,13 @@ STAGES = ("align", "full_align", "finetune", "full_finetune")
 def smaller(words):
     """The words of a merv command with small numbers before its own options, which therefore win."""
     command, *rest = words
-    if command == "train" and not {"--plan", "--config_path"} & set(rest):  # a repeated run has small numbers already
+    if command in ("train", "train-grpo") and not {"--plan", "--config_path"} & set(
+        rest
+    ):  # a repeated run has small numbers already
         sizes = [f"--model.{stage}.{name}" for stage in STAGES for name in SMALL]
         values = list(SMALL.values()) * len(STAGES)
         less = [f"{name}={value}" for name, value in zip(sizes, values, strict=True)]
+        less += ["--max_completion_length", "4"] if command == "train-grpo" else []
         return [command, *less, "--num_workers", "0", "--trackers", "jsonl", *drawing(rest), *rest]
     if command == "ask":
         return [*words, "--max_new_tokens", "4"]

@@ -4,7 +4,7 @@ from torch import nn
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from merv.models.loss import summed_cross_entropy
+from merv.models.loss import summed_cross_entropy, token_log_probs
 
 VOCAB = 50
 
@@ -69,3 +69,19 @@ def test_without_targets_the_loss_is_zero_and_keeps_the_graph():
 
     assert loss == 0
     assert not head.weight.grad.any()
+
+
+@pytest.mark.parametrize("at_once", [1, 4, 100])
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_log_probabilities_of_tokens_are_those_of_a_softmax_in_whatever_chunks(at_once, temperature):
+    head, hidden, targets = head_and_tokens(9)
+    weights = torch.randn(9)
+    whole = (head(hidden) / temperature).log_softmax(-1)[torch.arange(9), targets]
+    expected = gradients(head, hidden, (whole * weights).sum())
+
+    options = {"vocab_size": VOCAB, "temperature": temperature, "elements": at_once * VOCAB}
+    found = token_log_probs(hidden, targets, head, **options)
+
+    assert_close(found, whole)
+    for own, right in zip(gradients(head, hidden, (found * weights).sum()), expected, strict=True):
+        assert_close(own, right)

@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
+from merv.chat import MEDIA
 from merv.data.sample import IGNORE_INDEX, Example, Sample, Turn
 from merv.errors import SampleError
 from merv.video.decode import read_clip
@@ -50,6 +52,14 @@ def test_a_still_is_one_frame_and_text_has_none(processor, tmp_path):
 
     assert {frames.shape[0] for frames in picture.frames.values()} == {1}
     assert (picture.has_visual, text.has_visual, dict(text.frames)) == (True, False, {})
+
+
+def test_marks_of_media_are_not_read_as_words(processor, tmp_path):
+    plain = row(still(tmp_path))
+    question, *rest = plain.turns
+    marked = replace(plain, turns=(Turn("user", f"{MEDIA}\n{question.text}"), *rest))
+
+    assert processor.prepare(marked).input_ids.tolist() == processor.prepare(plain).input_ids.tolist()
 
 
 def test_training_rows_learn_the_answer_and_its_end(processor):

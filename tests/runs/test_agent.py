@@ -40,7 +40,7 @@ def model(monkeypatch, tmp_path) -> ScriptedModel:
     monkeypatch.chdir(tmp_path)
     for module in (ask, evaluate):
         monkeypatch.setattr(module, "load", lambda *args, **options: model)
-    monkeypatch.setattr(evaluate, "about_run", lambda path: {"path": str(path), "weights_sha256": "abc"})
+    monkeypatch.setattr(evaluate, "about_run", lambda path, adapter: {"path": str(path), "weights_sha256": "abc"})
     (tmp_path / "runs/a").mkdir(parents=True)
     return model
 

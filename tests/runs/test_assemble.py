@@ -13,7 +13,8 @@ from merv.runs.pretrain_config import PretrainConfig
 
 TASKS = ["moment"] * 5 + ["candidate"] * 3
 ROWS = Source("roles", [Sample(str(i), (Turn("user", "x" * i),), meta={"task": task}) for i, task in enumerate(TASKS)])
-MODEL = SimpleNamespace(processor=SimpleNamespace(length=lambda sample: len(sample.turns[0].text)))
+PROCESSOR = SimpleNamespace(length=lambda sample: len(sample.turns[0].text), expect=lambda kinds: None)
+MODEL = SimpleNamespace(processor=PROCESSOR)
 
 
 def sampler_of(name):

@@ -38,7 +38,7 @@ def refused(words, capsys) -> str:
         ),
         (["train", "--modle.type", "x"], "there is no option `--modle"),
         (["train", "--model.typ", "merv-tiny"], "did you mean `--model.type`?"),
-        (["train", "--model.type", "merv-tny"], "`model.type` is `merv-tny`; did you mean `merv-tiny`?"),
+        (["train", "--model.type", "merv-tny"], "`model.type` is `merv-tny`; did you mean `merv-tiny` or `vlm-tiny`?"),
         (["train", "--dataset.type", "sintetic"], "`dataset.type` is `sintetic`; did you mean `synthetic`"),
         (["train", "--stage", "algn"], "`stage` is `algn`; did you mean `align`?"),
         (["train", "--seed", "7.5"], "`seed` is `7.5`; expected int"),
@@ -97,7 +97,7 @@ def test_a_mistake_in_the_words_is_one_line_and_leaves_nothing(words, line, caps
         ("sed: 3\n", "there is no key `sed`; did you mean `seed`?"),
         ("seed: 1\nseed: 2\n", "key `seed` stands twice"),
         ("stage: false\n", "`stage` is `false`; expected align"),
-        ("model: {type: merv-tinny}\n", "did you mean `merv-tiny`?"),
+        ("model: {type: merv-tinny}\n", "did you mean `merv-tiny` or `vlm-tiny`?"),
         ("\0", "run.yaml"),
     ],
 )

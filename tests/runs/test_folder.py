@@ -12,11 +12,11 @@ from merv.conf.parse import parse
 from merv.errors import CheckpointError, ConfigError
 from merv.models.base import ModelConfig
 from merv.runs.assemble import starting_model
-from merv.runs.export import ExportRolesConfig, export_roles
+from merv.runs.export_roles import ExportRolesConfig, export_roles
 from merv.runs.folder import check_identity, find_parent, identity
 from merv.runs.pretrain_config import PretrainConfig
 
-from .test_export import write_run
+from .test_export_roles import write_run
 
 
 def test_a_run_goes_on_when_its_published_weights_lie_elsewhere(synthetic_data, tmp_path):

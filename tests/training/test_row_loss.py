@@ -28,7 +28,7 @@ class RowToyLM(ToyLM):
     """Learns one more thing from some rows: to make the mean of its head zero."""
 
     def forward(self, batch):
-        loss_sum, num_tokens, _ = super().forward(batch)
+        loss_sum, num_tokens, *_ = super().forward(batch)
         return Output(loss_sum, num_tokens, batch.num_target_rows() * self.head.weight.square().mean())
 
 

@@ -29,7 +29,7 @@ def whole(tensor):
 @pytest.mark.parametrize("name", ALL)
 def test_losses_gradients_and_names_are_those_of_the_bare_model(world, name):
     bare, batch = ToyLM(), make_batch(range(4))
-    loss_sum, num_tokens, _ = bare(batch)
+    loss_sum, num_tokens, *_ = bare(batch)
     (loss_sum / num_tokens).backward()
     strategy = StrategyConfig.get(name)().build(world, Precision())
     model = strategy.prepare(ToyLM())
@@ -83,3 +83,23 @@ def test_hsdp_refuses_nodes_of_different_size(world, monkeypatch):
 
     with pytest.raises(ConfigError, match="3 processes do not divide into nodes of 2"):
         StrategyConfig.get("hsdp")().build(replace(world, size=3), Precision())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_model_set_aside_is_whole_and_learns_on_as_if_nothing_had_happened(world, name):
+    batch = make_batch(range(4))
+    gradients = []
+    for times in (0, 2):
+        strategy = StrategyConfig.get(name)().build(world, Precision())
+        model = strategy.prepare(ToyLM())
+        kinds = [type(parameter) for parameter in model.parameters()]
+        for _ in range(times):
+            shapes = strategy.aside(model, lambda own: [own.table(batch.input_ids).shape, own.head.weight.shape])
+            assert shapes == [(4, 5, 6), (11, 6)]
+            assert not strategy.aside(model, lambda own: own(batch)).loss_sum.requires_grad
+            assert [type(parameter) for parameter in model.parameters()] == kinds
+        strategy.synchronise(model, True)
+        strategy.backward(strategy.forward(model, batch), torch.tensor(8.0))
+        gradients.append([whole(p.grad) for p in model.parameters()])
+
+    torch.testing.assert_close(*gradients)

@@ -3,7 +3,7 @@
 One class serves every causal LLM of transformers; what differs stands in its config.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -141,16 +141,20 @@ class LLM(nn.Module):
 
     @torch.inference_mode()
     def generate(self, embeds: Tensor, attention_mask: Tensor, **options: Any) -> Tensor:
-        """New token ids of left-padded prompts.  (B, L, D), (B, L) bool -> (B, <= max_new_tokens)."""
+        """New token ids of left-padded prompts.  (B, L, D), (B, L) bool -> (B, <= max_new_tokens).
+
+        `logits_processor` among the options is a list of functions; they see scores after NaN was refused.
+        """
         from transformers import LogitsProcessorList
 
         options = {"max_new_tokens": 32, "do_sample": False, **options}
+        processors = [refuse_nan, *options.pop("logits_processor", ())]
         return self.model.generate(
             inputs_embeds=embeds,
             attention_mask=attention_mask.long(),
             pad_token_id=self.tokenizer.pad_token_id,
             eos_token_id=self.end_ids,
-            logits_processor=LogitsProcessorList([_refuse_nan]),
+            logits_processor=LogitsProcessorList(processors),
             **options,
         )
 
@@ -159,26 +163,40 @@ class LLM(nn.Module):
 
         A thread generates; its error is raised here.
         """
-        from transformers import TextIteratorStreamer
-
-        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=False, skip_special_tokens=True)
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            done = pool.submit(self._generate_into, streamer, embeds, attention_mask, options)
-            yield from streamer
-            done.result()
-
-    def _generate_into(self, streamer: Any, embeds: Tensor, attention_mask: Tensor, options: dict[str, Any]) -> None:
-        try:
-            self.generate(embeds, attention_mask, streamer=streamer, **options)
-        finally:
-            streamer.end()  # whatever happened, the reader must not wait for ever
+        return stream_from(
+            self.tokenizer, lambda streamer: self.generate(embeds, attention_mask, streamer=streamer, **options)
+        )
 
     def blocks(self) -> list[nn.Module]:
         """The decoder layers."""
         return list(self.model.get_decoder().layers)
 
 
-def _refuse_nan(_: Tensor, scores: Tensor) -> Tensor:
+def stream_from(tokenizer: Any, generate: Callable[[Any], object], *, skip_prompt: bool = False) -> Iterator[str]:
+    """Text as `generate(streamer)` writes it: a thread generates, and its error is raised here.
+
+    Args:
+        tokenizer: makes text of tokens.
+        generate: hands every token to transformers' streamer.
+        skip_prompt: the first tokens it hands over are the prompt's.
+    """
+    from transformers import TextIteratorStreamer
+
+    streamer: Any = TextIteratorStreamer(tokenizer, skip_prompt=skip_prompt, skip_special_tokens=True)
+
+    def run() -> None:
+        try:
+            generate(streamer)
+        finally:
+            streamer.end()  # whatever happened, the reader must not wait for ever
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        done = pool.submit(run)
+        yield from streamer
+        done.result()
+
+
+def refuse_nan(_: Tensor, scores: Tensor) -> Tensor:
     """Pass scores on, unless they are NaN: greedy decoding would make words of them.
 
     Raises:

@@ -91,7 +91,7 @@ def load_model(folder: Path, *, dtype: str, attention: str, what: str, family: s
 
     config = read_config(folder, what)
     try:
-        with quiet("transformers"), _without_bars():
+        with quiet("transformers"), without_bars():
             loaded: Any = getattr(transformers, family).from_pretrained(
                 str(folder),
                 config=config,
@@ -114,7 +114,7 @@ def load_model(folder: Path, *, dtype: str, attention: str, what: str, family: s
 
 
 @contextmanager
-def _without_bars() -> Iterator[None]:
+def without_bars() -> Iterator[None]:
     """Transformers draws a bar on every process."""
     from transformers.utils import logging as bars
 

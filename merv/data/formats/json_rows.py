@@ -79,3 +79,5 @@ def _line(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         return error
+    except (ValueError, RecursionError) as error:  # a number of 5000 digits, a list in a list in a list ...
+        return json.JSONDecodeError(str(error), "", 0)

@@ -22,6 +22,7 @@ from merv.models.loss import summed_cross_entropy
 from merv.models.multi_encoder.encoding import cached_features, features_of
 from merv.models.multi_encoder.feature_cache import FeatureCache, encoder_key
 from merv.models.multi_encoder.processor import MultiEncoderProcessor
+from merv.models.prompted import Prompts
 from merv.models.splice import Spliced, insert_visual
 from merv.models.stage import StageName
 
@@ -171,6 +172,11 @@ class MultiEncoderLM(VideoLM):
         with torch.inference_mode():
             spliced = self.splice(batch, pad="left")
         return self.llm.stream(spliced.embeds, spliced.attention_mask, **options)
+
+    def prompts(self, batch: Batch) -> Prompts:
+        """Left-padded prompts with their visual tokens, every clip encoded once."""
+        spliced = self.splice(batch, pad="left")
+        return Prompts(spliced.embeds, spliced.attention_mask)
 
     def splice(self, batch: Batch, pad: Any = "right") -> Spliced:
         """Text embeddings with the visual tokens in their place."""

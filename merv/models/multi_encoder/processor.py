@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from merv.backbones.llm.prompts import Template
+from merv.chat import without_media_marks
 from merv.data.sample import IGNORE_INDEX, Batch, Example, Sample
 from merv.errors import SampleError
 from merv.models.base import Processor
@@ -60,10 +61,11 @@ class MultiEncoderProcessor(Processor):
 
     def _text(self, sample: Sample, answer: bool) -> tuple[Tensor, Tensor]:
         """Token ids and labels, cut to the room there is."""
+        turns = without_media_marks(sample.turns)
         if answer and self.caption_only:
-            encoded = self.template.encode_caption(sample.turns, self.tokenizer)
+            encoded = self.template.encode_caption(turns, self.tokenizer)
         else:
-            encoded = self.template.encode(sample.turns, self.tokenizer, answer=answer)
+            encoded = self.template.encode(turns, self.tokenizer, answer=answer)
         if not answer and len(encoded.ids) > self.max_text_tokens:
             raise SampleError(f"the prompt has {len(encoded.ids)} tokens; {self.max_text_tokens} fit beside the video")
         ids = torch.tensor(encoded.ids[: self.max_text_tokens])

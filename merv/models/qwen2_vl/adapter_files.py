@@ -4,7 +4,6 @@ Names of modules differ: VideoMind's files (https://github.com/yeliudev/VideoMin
 the language model's layers are `model.layers`; in transformers 5 they are `model.language_model.layers`.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,15 +11,12 @@ from typing import Any, Literal
 
 from merv.backbones.weights import read_tensors
 from merv.errors import CheckpointError
+from merv.models.peft_files import ADAPTER, ADAPTER_CONFIG, file_of_tensors, read_json, without_prefix
 from merv.models.qwen2_vl.role_weights import RoleWeights
 from merv.models.stage import LoraConfig
 
 Keys = Literal["videomind", "transformers5"]
 """Whose names of modules."""
-ADAPTER_CONFIG, ADAPTER = "adapter_config.json", "adapter_model.safetensors"
-PREFIX = "base_model.model."
-"""What peft puts before the names of a model."""
-_PICKLES = ("adapter_model.bin", "pytorch_model.bin")
 _REFUSED = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "fan_in_fan_out")
 """Options of peft that would change what an adapter computes."""
 _NEW, _OLD = "model.language_model.", "model."
@@ -85,21 +81,6 @@ def _check_tensors(role: RoleWeights) -> None:
         raise CheckpointError(f"{role.file} holds no adapter: none of its tensors is called lora_A")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        CheckpointError: the file is missing, damaged or holds something else.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}; copy it again") from error
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path} holds no JSON object; copy it again")
-    return found
-
-
 def plain_name(key: str, file: Path) -> str:
     """The name in its adapter alone of what peft wrote, on transformers 4.45 or 5.
 
@@ -123,22 +104,3 @@ def module_name(name: str) -> str:
 def written_name(name: str, keys: Keys) -> str:
     """The name that files of a kind have for what is `name` in transformers 5."""
     return name.replace(_NEW, _OLD, 1) if keys == "videomind" and name.startswith(_NEW) else name
-
-
-def without_prefix(key: str) -> str:
-    """A key without what peft puts before it."""
-    return key.removeprefix(PREFIX)
-
-
-def file_of_tensors(path: Path) -> Path:
-    """The path itself, once there is a file that is no pickle.
-
-    Raises:
-        CheckpointError: it is missing, or a pickle stands in its place.
-    """
-    if path.is_file():
-        return path
-    pickle = next((path.parent / name for name in _PICKLES if (path.parent / name).is_file()), None)
-    if pickle is not None:
-        raise CheckpointError(f"{pickle} is refused: it is a pickle, which may run code; save it as {path.name}")
-    raise CheckpointError(f"{path.parent} lacks {path.name}; copy it as well")

@@ -1,14 +1,12 @@
 """Where the base of the role models comes from: a published Qwen2-VL, or its shape with random weights."""
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from merv.backbones.hub import HubSource, missing
 from merv.backbones.llm import files
 from merv.backbones.llm.loading import (
     check_attention,
@@ -17,13 +15,11 @@ from merv.backbones.llm.loading import (
     load_model,
     load_tokenizer,
 )
+from merv.backbones.llm.zoo import OPTION, folder_of
 from merv.errors import ConfigError
 from merv.models.qwen2_vl.tokens import NEW_TOKENS, add_tokens
 from merv.models.qwen2_vl.tower import speed_up
 
-ZOO = Path("model_zoo")
-"""Folder of base models in VideoMind's and MUPA's instructions: `model_zoo/Qwen2-VL-2B-Instruct`."""
-OPTION = "--model.path DIR"
 SHAPES: dict[str, dict[str, Any]] = {
     "Qwen/Qwen2-VL-2B-Instruct": {
         "hidden_size": 1536,
@@ -43,36 +39,6 @@ SHAPES: dict[str, dict[str, Any]] = {
     },
 }
 """What sets the published sizes apart, from their config.json; both have 28 layers and the same vision tower."""
-
-
-def folder_of(repo: str, path: Path | None, *, weights: bool = True) -> Path:
-    """The folder with a base's files; fetched from the hub if it is not on this disk.
-
-    Args:
-        repo: the hub's name of the base.
-        path: a local folder; None looks into model_zoo and then the hub's cache.
-        weights: whether weights are needed beside config and tokenizer.
-
-    Raises:
-        ConfigError: a file is not to be had; the message says how to get it.
-    """
-    local = partial(files.local_folder, weights=weights, what=f"base `{repo}`", option=OPTION)
-    if path is not None:
-        return local(path)
-    zoo = ZOO / repo.rpartition("/")[2]
-    if zoo.is_dir():
-        return local(zoo)
-    return files.hub_folder(HubSource(repo), weights=weights, what=f"base `{repo}`", option=OPTION)
-
-
-def missing_line(repo: str, path: Path | None) -> str | None:
-    """The line about a base that is not on this disk; None when it is.  Fetches nothing."""
-    zoo = ZOO / repo.rpartition("/")[2]
-    here = path or (zoo if zoo.is_dir() else files.cached_folder(HubSource(repo)))
-    if here is None:
-        return missing(HubSource(repo), "", what=f"base `{repo}`", option=OPTION)
-    lacking = files.first_lacking(here, weights=True) if here.is_dir() else "everything: it does not exist"
-    return None if lacking is None else f"base `{repo}`: {here} lacks {lacking}; set {OPTION}"
 
 
 def published_base(repo: str, path: Path | None, *, dtype: str, attention: str) -> tuple[Any, Any]:

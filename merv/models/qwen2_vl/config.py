@@ -9,6 +9,7 @@ import torch
 
 from merv.backbones.llm.base import LLM
 from merv.backbones.llm.templates import TEMPLATES
+from merv.backbones.llm.zoo import folder_of, missing_line
 from merv.errors import ConfigError
 from merv.models.base import ModelConfig
 from merv.models.qwen2_vl import base as bases
@@ -91,13 +92,13 @@ class Qwen2VLConfig(ModelConfig):
             ConfigError: it is not to be had; the message says how to get it.
         """
         if self.base != TINY and self.init == "pretrained":
-            bases.folder_of(self.base, self.path)
+            folder_of(self.base, self.path)
 
     def missing_weights(self) -> list[str]:
         """The line about a base that is not on this disk."""
         if self.base == TINY or self.init == "random":
             return []
-        line = bases.missing_line(self.base, self.path)
+        line = missing_line(self.base, self.path)
         return [] if line is None else [line]
 
     def build(self, *, seed: int = 0, without: Collection[str] = ()) -> RoleLM:

@@ -7,7 +7,7 @@ heads beside it (VideoMind, https://arxiv.org/abs/2503.13444).  Single-device co
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +19,7 @@ from merv.errors import ConfigError, SampleError
 from merv.models.answering import device_of
 from merv.models.base import Output, VideoLM
 from merv.models.lora import add_lora
+from merv.models.prompted import Prompts
 from merv.models.qwen2_vl.adapters import adapter_lora, adapter_names, go_on_learning, speaking
 from merv.models.qwen2_vl.batch import PATCHES, RoleBatch
 from merv.models.qwen2_vl.grounding_head import GroundingHead, GroundingHeadConfig
@@ -191,6 +192,21 @@ class RoleLM(VideoLM):
             yield seen
         finally:
             handle.remove()
+
+    def prompts(self, batch: Batch) -> Prompts:
+        """Left-padded prompts with their visual tokens in place; whether or not something is shown, the tower runs.
+
+        Raises:
+            ConfigError: a role answers with a head.
+        """
+        assert isinstance(batch, RoleBatch)
+        for role in sorted({role for role in batch.roles if ROLES[role].has_head}):
+            raise ConfigError(f"role {role} finds moments with a head; only roles that answer in words can be sampled")
+        return Prompts(self.embed(batch, always=True), batch.attention_mask, batch.positions, batch.roles)
+
+    def talking(self, prompts: Prompts) -> AbstractContextManager[None]:
+        """Within it each row goes through its role's adapter."""
+        return speaking(self.llm, prompts.roles)
 
     def respond(self, batch: Batch, **options: Any) -> list[str]:
         """The words of the replies."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from merv.backbones.llm.prompts import PromptTemplate
-from merv.chat import IGNORE_INDEX, Turn
+from merv.chat import IGNORE_INDEX, Turn, without_media_marks
 from merv.data.role_samples import usable_windows
 from merv.data.sample import Example, Moments, Sample
 from merv.errors import SampleError
@@ -123,6 +123,7 @@ class RoleProcessor(Processor):
         return sum(len(turn.text.split()) for turn in sample.turns)
 
     def _joined(self, sample: Sample, answer: bool, looks: dict[Any, Look | SampleError]) -> Example:
+        sample = replace(sample, turns=without_media_marks(sample.turns))
         request = role_called(self.role).request(sample, self.own_wording)
         if answer and request.turns[-1].role != "assistant":
             raise SampleError(f"the row has nothing the role {self.role} could learn from: no answer, windows or plan")

@@ -4,16 +4,13 @@
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-from torch import Tensor
-
-from merv.models.qwen2_vl.adapter_files import ADAPTER, ADAPTER_CONFIG, PREFIX, Keys, written_name
+from merv.models.peft_files import ADAPTER, ADAPTER_CONFIG, PREFIX, write_json, write_tensors
+from merv.models.qwen2_vl.adapter_files import Keys, written_name
 from merv.models.qwen2_vl.config import TINY, Qwen2VLConfig
 from merv.models.qwen2_vl.net import RoleLM
 from merv.models.qwen2_vl.patches import MEAN, STD
@@ -126,9 +123,9 @@ def write_folder(folder: Path, written: Written, *, keys: Keys = "videomind") ->
         _write_adapter(folder / role.role, role, base, keys)
         if role.head is not None:
             place = folder if role.role == owner else folder / role.role
-            _save({PREFIX + key: tensor for key, tensor in role.head.items()}, place / HEAD)
+            write_tensors(place / HEAD, {PREFIX + key: tensor for key, tensor in role.head.items()})
     _write_tokenizer(folder, written)
-    _write_json(folder / CONFIG, _config(written, owner, base))
+    write_json(folder / CONFIG, _config(written, owner, base))
 
 
 def base_path(config: Qwen2VLConfig) -> str:
@@ -181,8 +178,10 @@ def _write_adapter(folder: Path, role: RoleWeights, base: str, keys: Keys) -> No
         "target_modules": [written_name(place, keys) for place in role.places],
         "modules_to_save": role.lora.modules_to_save or None,
     }
-    _write_json(folder / ADAPTER_CONFIG, said)
-    _save({PREFIX + written_name(name, keys): tensor for name, tensor in role.adapter.items()}, folder / ADAPTER)
+    write_json(folder / ADAPTER_CONFIG, said)
+    write_tensors(
+        folder / ADAPTER, {PREFIX + written_name(name, keys): tensor for name, tensor in role.adapter.items()}
+    )
 
 
 def _write_tokenizer(folder: Path, written: Written) -> None:
@@ -191,9 +190,9 @@ def _write_tokenizer(folder: Path, written: Written) -> None:
     tokenizer.save_pretrained(folder)
     file = folder / "tokenizer_config.json"
     # transformers 5 names a class that older versions lack; the file beside it says all there is to say.
-    _write_json(file, {**json.loads(file.read_text()), "tokenizer_class": "Qwen2TokenizerFast"})
+    write_json(file, {**json.loads(file.read_text()), "tokenizer_class": "Qwen2TokenizerFast"})
     if tokenizer.chat_template:
-        _write_json(folder / "chat_template.json", {"chat_template": tokenizer.chat_template})
+        write_json(folder / "chat_template.json", {"chat_template": tokenizer.chat_template})
     images = {
         "image_processor_type": "Qwen2VLImageProcessor",
         "processor_class": "Qwen2VLProcessor",
@@ -203,16 +202,4 @@ def _write_tokenizer(folder: Path, written: Written) -> None:
         "temporal_patch_size": vision["temporal_patch_size"],
         "merge_size": vision["spatial_merge_size"],
     }
-    _write_json(folder / "preprocessor_config.json", images)
-
-
-def _write_json(path: Path, data: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-
-
-def _save(tensors: Mapping[str, Tensor], path: Path) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    save_file(
-        {k: t.detach().cpu().clone().contiguous() for k, t in tensors.items()}, partial, metadata={"format": "pt"}
-    )
-    os.replace(partial, path)
+    write_json(folder / "preprocessor_config.json", images)

@@ -18,14 +18,8 @@ from typing import Any
 from merv.backbones.hub import HubSource, find_cached, hub_is_reachable, missing, refusals_told
 from merv.backbones.weights import read_tensors
 from merv.errors import CheckpointError, ConfigError
-from merv.models.qwen2_vl.adapter_files import (
-    ADAPTER,
-    ADAPTER_CONFIG,
-    file_of_tensors,
-    read_adapter,
-    read_json,
-    without_prefix,
-)
+from merv.models.peft_files import ADAPTER, ADAPTER_CONFIG, file_of_tensors, read_json, without_prefix
+from merv.models.qwen2_vl.adapter_files import read_adapter
 from merv.models.qwen2_vl.base import SHAPES
 from merv.models.qwen2_vl.config import TINY, Qwen2VLConfig
 from merv.models.qwen2_vl.grounding_head import GroundingHeadConfig

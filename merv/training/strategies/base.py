@@ -1,8 +1,10 @@
 """The contract of a strategy: prepare a model for several processes, and run its forward and backward passes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from draccus import ChoiceRegistry
@@ -15,6 +17,8 @@ from merv.models.freeze import cast_frozen
 from merv.registry import Registry
 from merv.training.world import World
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Precision:
@@ -25,9 +29,18 @@ class Precision:
     """Gradients are summed over processes in this type."""
 
 
+def bare(model: nn.Module) -> VideoLM:
+    """The video-language model that a strategy prepared."""
+    own: Any = getattr(model, "module", model)
+    return own
+
+
 @dataclass
 class StrategyConfig(Registry, ChoiceRegistry, kind="strategy"):
     """How a model is spread over processes."""
+
+    first_reads: ClassVar[bool] = False
+    """Whether it is enough that the first process has the weights when the model is prepared."""
 
     def build(self, world: World, precision: Precision) -> "Strategy":
         """Make the strategy for the processes of `world`.
@@ -59,9 +72,22 @@ class Strategy(ABC):
 
     def forward(self, model: nn.Module, batch: Batch) -> Output:
         """Loss of a micro-batch on this process."""
-        device, dtype = self.world.device, self.precision.compute
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            return model(batch.to(device))
+        with self.computing():
+            return model(batch.to(self.world.device))
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Within it the forward pass computes in the precision that was chosen."""
+        dtype = self.precision.compute
+        return torch.autocast(self.world.device.type, dtype, enabled=dtype != torch.float32)
+
+    def aside(self, model: nn.Module, work: Callable[[VideoLM], T]) -> T:
+        """What `work` makes of the model beside training, without gradients.
+
+        Every process holds the whole model meanwhile and runs its parts as often as it likes, whatever the others do;
+        only beginning and ending are collectives.
+        """
+        with torch.no_grad(), self.computing():
+            return work(bare(model))
 
     def backward(self, output: Output, step_tokens: Tensor, step_rows: Tensor | None = None) -> None:
         """Gradients of the step's mean loss.

@@ -23,7 +23,7 @@ class DdpConfig(StrategyConfig):
 
 
 class Ddp(Strategy):
-    """DistributedDataParallel; every parameter that learns gets a gradient in every step, so none is searched for."""
+    """DistributedDataParallel; parameters without a gradient are searched for only where a model may have some."""
 
     def prepare(self, model: VideoLM) -> nn.Module:
         """Copy the model to the device and wrap it."""
@@ -31,6 +31,7 @@ class Ddp(Strategy):
         # Buffers are constants here.  torch 2.15 renamed the option that says so.
         renamed = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
         options: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
+        options["find_unused_parameters"] = model.some_rest
         return DistributedDataParallel(model.to(self.world.device), **options)
 
     def synchronise(self, model: nn.Module, on: bool) -> None:

@@ -5,16 +5,26 @@ https://docs.pytorch.org/docs/stable/distributed.fsdp.fully_shard.html
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
+import torch
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import (
+    CPUOffloadPolicy,
+    FSDPModule,
+    MixedPrecisionPolicy,
+    fully_shard,
+    register_fsdp_forward_method,
+)
 
 from merv.errors import ConfigError
 from merv.models.base import VideoLM
-from merv.training.strategies.base import Precision, Strategy, StrategyConfig
+from merv.training.strategies.base import Precision, Strategy, StrategyConfig, T
+from merv.training.strategies.late_weights import LateWeights
 from merv.training.world import World
 
 
@@ -22,6 +32,8 @@ from merv.training.world import World
 @dataclass
 class FsdpConfig(StrategyConfig):
     """Parameters are gathered for a block's forward pass and again for its backward pass (like ZeRO-3)."""
+
+    first_reads: ClassVar[bool] = True
 
     reshard_after_forward: bool = True
     """Give gathered parameters back after the forward pass; False keeps them until the backward pass."""
@@ -56,8 +68,12 @@ class Fsdp(Strategy):
         self.mesh = self._mesh()
 
     def prepare(self, model: VideoLM) -> nn.Module:
-        """Shard the blocks, then the rest; parts that stay whole are left out."""
+        """Shard the blocks, then the rest; parts that stay whole are left out.
+
+        Where only the first process has weights, all get their shards from it.
+        """
         self.settle(model)
+        late = LateWeights(model, self.world)
         whole = {p for name in model.whole_parts() for p in model.parts()[name].parameters()}
         options: dict[str, Any] = {
             "mesh": self.mesh,
@@ -66,7 +82,7 @@ class Fsdp(Strategy):
         }
         if self.config.offload:
             options["offload_policy"] = CPUOffloadPolicy(pin_memory=self.world.device.type != "cpu")
-        else:
+        elif not late.wanted:
             model = model.to(self.world.device)
         for block in model.blocks():
             if not any(p in whole for p in block.parameters()):
@@ -75,12 +91,28 @@ class Fsdp(Strategy):
         if self.config.offload:
             for kept in (*model.buffers(), *whole):  # only sharded parameters are offloaded
                 kept.data = kept.data.to(self.world.device)
+        if late.wanted:
+            late.hand_out(model, torch.device("cpu") if self.config.offload else self.world.device)
         return model
 
     def synchronise(self, model: nn.Module, on: bool) -> None:
         """Sum gradients over processes in the next backward pass, or keep them for later."""
         assert isinstance(model, FSDPModule)
         model.set_requires_gradient_sync(on)
+
+    def aside(self, model: nn.Module, work: Callable[[VideoLM], T]) -> T:
+        """What `work` makes of the model, whose parameters all are gathered until it is done."""
+        sharded: Any = model
+        if not hasattr(sharded, "gathered"):  # its hooks have to know that the whole model runs, not a block by itself
+            sharded.gathered = partial(_gathered, sharded)
+            register_fsdp_forward_method(sharded, "gathered")
+        try:
+            with torch.no_grad(), self.computing():
+                return sharded.gathered(work)
+        finally:
+            sharded.set_reshard_after_forward(self.config.reshard_after_forward)
+            for module in _sharded(model):
+                module.reshard()
 
     def _mesh(self) -> DeviceMesh:
         kind, size = self.world.device.type, self.world.size
@@ -90,3 +122,15 @@ class Fsdp(Strategy):
         if size % per_node:
             raise ConfigError(f"hsdp: {size} processes do not divide into nodes of {per_node}; start as many on each")
         return init_device_mesh(kind, (size // per_node, per_node), mesh_dim_names=("replicate", "shard"))
+
+
+def _gathered(model: FSDPModule, work: Callable[[Any], T]) -> T:
+    """Gather everything, once, and keep it from being given back after each block's forward pass."""
+    model.set_reshard_after_forward(False)
+    for module in _sharded(model):
+        module.unshard()
+    return work(model)
+
+
+def _sharded(model: Any) -> list[FSDPModule]:
+    return [module for module in model.modules() if isinstance(module, FSDPModule)]

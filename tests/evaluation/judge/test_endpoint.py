@@ -1,4 +1,3 @@
-import time
 from email.utils import formatdate
 from threading import Event
 
@@ -54,7 +53,7 @@ def test_a_gate_that_was_never_closed_and_a_stop_wait_for_nothing(clock):
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7), ("0.5", 0.5), ("-3", 0), ("soon", None), ("", None), (formatdate(time.time() - 99, usegmt=True), 0)],
+    [("7", 7), ("0.5", 0.5), ("-3", 0), ("soon", None), ("", None), (formatdate(0, usegmt=True), 0)],
 )
 def test_retry_after_is_seconds_or_a_date(header, seconds):
     with JudgeServer(lambda number, prompt: Reply(status=429, headers={"Retry-After": header})) as server:

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
+from merv.backbones.llm import zoo
 from merv.errors import CheckpointError, ConfigError
 from merv.models.qwen2_vl import base as bases
 from merv.models.qwen2_vl.tiny import TinyBaseConfig, tiny_base, tiny_tokenizer
@@ -172,26 +173,26 @@ def test_a_folder_that_lacks_a_file_is_refused_in_one_line(saved, tmp_path, lost
         loaded(folder)
 
     assert "\n" not in str(caught.value)
-    assert bases.missing_line(REPO, folder).startswith(f"base `{REPO}`: {folder} lacks ")
+    assert zoo.missing_line(REPO, folder).startswith(f"base `{REPO}`: {folder} lacks ")
 
 
 def test_a_base_that_is_nowhere_is_told_in_one_line(tmp_path):
     with pytest.raises(ConfigError, match=r"--model.path DIR") as caught:
-        bases.folder_of(REPO, None)
+        zoo.folder_of(REPO, None)
 
     assert REPO in str(caught.value)
-    assert REPO in bases.missing_line(REPO, None)
+    assert REPO in zoo.missing_line(REPO, None)
     with pytest.raises(ConfigError, match=r"nowhere does not exist; set --model.path DIR"):
-        bases.folder_of(REPO, tmp_path / "nowhere")
-    assert "it does not exist" in bases.missing_line(REPO, tmp_path / "nowhere")
+        zoo.folder_of(REPO, tmp_path / "nowhere")
+    assert "it does not exist" in zoo.missing_line(REPO, tmp_path / "nowhere")
 
 
 def test_model_zoo_beside_the_run_is_looked_into_first(saved, tmp_path):
     (tmp_path / "model_zoo").mkdir()
     as_published(tmp_path / "model_zoo" / "Qwen2-VL-2B-Instruct", saved)
 
-    assert bases.folder_of(REPO, None) == bases.ZOO / "Qwen2-VL-2B-Instruct"
-    assert bases.missing_line(REPO, None) is None
+    assert zoo.folder_of(REPO, None) == zoo.ZOO / "Qwen2-VL-2B-Instruct"
+    assert zoo.missing_line(REPO, None) is None
 
 
 @pytest.mark.parametrize("repo", bases.SHAPES)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from merv.chat import IGNORE_INDEX
+from merv.chat import IGNORE_INDEX, MEDIA, Turn
 from merv.data.sample import Sample
 from merv.errors import ConfigError, SampleError
 from merv.models.qwen2_vl.batch import PATCHES
@@ -222,6 +222,14 @@ def test_a_still_is_one_step(processor, clips):
 
     assert found.grid[0] == 1
     assert found.frames[PATCHES].shape[0] == found.grid[1] * found.grid[2]
+
+
+def test_marks_of_media_are_not_read_as_words(processor, clips):
+    answerer, plain = processor.for_role("answerer"), talk(clips["still"])
+    question, *rest = plain.turns
+    marked = replace(plain, turns=(Turn("user", f"{MEDIA}{question.text}"), *rest))
+
+    assert answerer.prepare(marked).input_ids.tolist() == answerer.prepare(plain).input_ids.tolist()
 
 
 def test_a_role_that_is_told_times_reads_when_each_step_was_taken(clips):

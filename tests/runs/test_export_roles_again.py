@@ -3,9 +3,9 @@
 import pytest
 
 import merv
-from merv.runs.export import ExportRolesConfig, export_roles
+from merv.runs.export_roles import ExportRolesConfig, export_roles
 
-from .test_export import write_run
+from .test_export_roles import write_run
 
 
 @pytest.fixture(scope="module")

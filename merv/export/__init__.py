@@ -1,0 +1,1 @@
+"""Models in other layouts: merged, consolidated, for Megatron-core; each folder written whole or not at all."""

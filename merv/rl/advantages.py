@@ -1,0 +1,47 @@
+"""How much better an answer is than the others to the same prompt: GRPO's advantages (https://arxiv.org/abs/2402.03300)."""
+
+from typing import Literal
+
+from torch import Tensor
+
+from merv.training.world import World
+
+Scale = Literal["group", "batch", "none"]
+"""Standard deviation that rewards are divided by: of a prompt's answers, of all answers of the step, or 1."""
+EPSILON = 1e-4
+"""Added to a standard deviation, as TRL does."""
+
+
+def advantages(rewards: Tensor, scale: Scale, step_spread: Tensor | None = None) -> Tensor:
+    """Rewards less the mean of their group, over a standard deviation.  (P, G) -> (P, G); G answers a prompt.
+
+    Args:
+        rewards: of every answer.
+        scale: which standard deviation.
+        step_spread: () that of the whole step, for `batch`.
+    """
+    centred = rewards - rewards.mean(1, keepdim=True)
+    if scale == "none":
+        return centred
+    if scale == "batch":
+        assert step_spread is not None
+        return centred / (step_spread.to(rewards) + EPSILON)
+    return centred / (spread(rewards)[:, None] + EPSILON)
+
+
+def spread(rewards: Tensor) -> Tensor:
+    """Sample standard deviation of each group, as TRL has it.  (P, G) -> (P,)."""
+    return rewards.std(1)
+
+
+def step_spread(rewards: Tensor, world: World) -> Tensor:
+    """Sample standard deviation of all rewards of a step on all processes, () float64; a collective, twice."""
+    rewards = rewards.double()
+    total, count = world.total(rewards.sum(), float(rewards.numel()))
+    [squares] = world.total(((rewards.to(total.device) - total / count) ** 2).sum())
+    return (squares / (count - 1).clamp(min=1)).sqrt()
+
+
+def without_spread(rewards: Tensor) -> Tensor:
+    """Groups whose answers are all worth the same, from which nothing can be learned.  (P, G) -> (P,) bool."""
+    return rewards.amax(1) - rewards.amin(1) < 1e-8
