@@ -10,10 +10,12 @@ import torch
 from helpers import run_words
 
 from merv.conf.parse import parse
+from merv.errors import MervError
 from merv.runs.grpo import grpo
 from merv.runs.grpo_config import GrpoRunConfig
 
 PLUGIN = """
+import os
 import pathlib
 
 COLOURS = {"red", "green", "blue", "yellow", "white", "purple", "cyan", "orange"}
@@ -35,6 +37,12 @@ def breaks_off(completions, ids, trainer_state):
     if trainer_state.global_step == 2 and pathlib.Path(__file__).with_name("break").exists():
         raise OSError("broken off")
     return [len(set(text)) / 10 for text in completions]
+
+
+def fails_on_the_second(completions, **columns):
+    if os.environ.get("RANK") == "1":
+        raise OSError("no disk")
+    return [1.0] * len(completions)
 
 
 def gives_nan(completions):
@@ -65,6 +73,14 @@ def train_grpo(words: Sequence[str]) -> int:
     no_accelerator = mock.patch.object(torch.accelerator, "current_accelerator", return_value=None)
     with no_accelerator, mock.patch("merv.runtime.setup_logging"):
         return grpo(parse(GrpoRunConfig, words))
+
+
+def how_it_ended(words: Sequence[str]) -> str:
+    """The error a run ends with, as `train_grpo` meets it; for `run_distributed`."""
+    try:
+        return str(train_grpo(words))
+    except (MervError, SystemExit) as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def train_all_grpo(runs: Sequence[Sequence[str]]) -> list[int]:

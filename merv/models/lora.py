@@ -55,6 +55,15 @@ def learn_adapter(model: Any, name: str) -> None:
         parameter.requires_grad_(is_adapter(parameter_name) and f".{name}." in f"{parameter_name}.")
 
 
+def set_dropout(model: nn.Module, name: str, probability: float) -> None:
+    """Give an adapter another dropout; adapters on experts' fused weights have none."""
+    from peft.tuners.lora.layer import LoraLayer, ParamWrapper
+
+    for layer in model.modules():
+        if isinstance(layer, LoraLayer) and not isinstance(layer, ParamWrapper) and name in layer.lora_dropout:
+            layer.lora_dropout[name] = nn.Dropout(probability) if probability else nn.Identity()
+
+
 def is_adapter(name: str) -> bool:
     """Whether a parameter's name says that it belongs to an adapter: low-rank matrices, and modules kept whole."""
     return "lora_" in name or ".modules_to_save." in name

@@ -65,7 +65,7 @@ def _in_pieces(
     if len(hidden) <= size:
         return [fn(hidden, targets, head)]
     pieces = zip(hidden.split(size), targets.split(size), strict=True)
-    return [checkpoint(fn, *piece, head, use_reentrant=False, preserve_rng_state=False) for piece in pieces]
+    return [checkpoint(fn, *piece, head, use_reentrant=False) for piece in pieces]  # adapters on a head have dropout
 
 
 def _summed(hidden: Tensor, targets: Tensor, head: Head) -> Tensor:

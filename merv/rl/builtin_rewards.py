@@ -14,6 +14,7 @@ from merv.data.sample import Sample
 from merv.errors import ConfigError
 from merv.evaluation.metrics.spans import Window, best_iou
 from merv.evaluation.parsing import parse_option
+from merv.evaluation.published_parsers import LETTERS
 from merv.evaluation.span_parsing import parse_spans
 from merv.evaluation.task import Task
 from merv.rl.answers import reference_of
@@ -141,9 +142,18 @@ def words(text: str) -> list[str]:
 def _is_right(text: str, sample: Sample) -> float | None:
     options, answer, reference = sample.meta.get("options"), sample.meta.get("answer"), reference_of(sample)
     if options and answer is not None:
-        chosen = parse_option(text, options)
-        return float(chosen is not None and answer in (chosen, options[chosen]))
+        return float(parse_option(text, options) == _number_of(answer, options, sample.id))
     return None if reference is None else float(words(text) == words(reference))
+
+
+def _number_of(answer: Any, options: Sequence[str], name: str) -> int:
+    """Index of the right option, which data name by it, by its words or by its letter."""
+    if answer in options:
+        return options.index(answer)
+    number = LETTERS.find(answer.upper()) if isinstance(answer, str) and len(answer) == 1 else answer
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(options):
+        raise ValueError(f"sample `{name}`: the answer {answer!r} is none of its {len(options)} options")
+    return number
 
 
 def _meets(text: str, sample: Sample) -> float | None:

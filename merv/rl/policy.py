@@ -4,6 +4,9 @@ The class of the model is replaced by one derived from it, as torch's fully_shar
 and exports see the model they know, tensor names included.
 """
 
+from pathlib import Path
+
+import torch
 from torch import Tensor, nn, no_grad
 
 from merv.data.sample import Batch
@@ -45,6 +48,12 @@ class Policy(VideoLM):
         """The family's, and those the reference does not share with it."""
         own = super().blocks()  # type: ignore[safe-super]
         return own if self.reference is None else [*own, *self.reference.blocks(own)]
+
+    def use_feature_cache(self, folder: Path, dtype: torch.dtype) -> None:
+        """Keep what frozen encoders give, for the reference too: batches may come without their frames."""
+        super().use_feature_cache(folder, dtype)
+        if self.reference is not None:
+            self.reference.model.use_feature_cache(folder, dtype)
 
     def station_tokens(self, batch: Batch) -> dict[str, int]:
         """Prompts are encoded once; the last station, the LLM, handles them with every answer."""

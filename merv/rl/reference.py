@@ -32,6 +32,8 @@ class Reference(nn.Module):
         twin = copy.deepcopy(model, {id(each): each for each in kept})  # what points into a copied part does so still
         copied = {name: part for name, part in twin.named_children() if name not in shared}
         self.copied = nn.ModuleDict(copied).requires_grad_(False).eval()
+        for module in self.copied.modules():  # a checkpoint keeps neither: they are made from where the run started
+            module._non_persistent_buffers_set.update(module._buffers)
         self._silent = [name for name, part in shared.items() if any(p.requires_grad for p in part.parameters())]
         self._twin = [twin]  # in a list, so that its parts do not count as this module's a second time
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 import torch
-from grpo_runs import grpo_words, train_all_grpo, train_grpo, write_plugin
+from grpo_runs import grpo_words, how_it_ended, train_all_grpo, train_grpo, write_plugin
 from helpers import ProcessGroup, assert_same_weights, course, rows, run_distributed, wait_for
 from tiny_vlms import tiny_vlm
 
@@ -135,3 +135,15 @@ def test_a_killed_run_gives_the_same_answers_and_numbers_again(mixed_data, tmp_p
     assert course(run) == course(tmp_path / "whole")
     assert answers(run) == answers(tmp_path / "whole")
     assert_same_weights(run, tmp_path / "whole")
+
+
+@pytest.mark.dist
+def test_a_reward_that_fails_on_one_process_ends_all_with_its_line(mixed_data, tmp_path):
+    reward = f"{write_plugin(tmp_path)}:fails_on_the_second"
+
+    first, second = run_distributed(
+        how_it_ended, grpo_words(mixed_data, tmp_path, "run", reward, strategy="ddp", per_device_batch_size=2)
+    )
+
+    assert first == "SystemExit: 2"
+    assert second.startswith("RunStopped: reward `fails_on_the_second` raised OSError: no disk (")

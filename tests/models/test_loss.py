@@ -85,3 +85,20 @@ def test_log_probabilities_of_tokens_are_those_of_a_softmax_in_whatever_chunks(a
     assert_close(found, whole)
     for own, right in zip(gradients(head, hidden, (found * weights).sum()), expected, strict=True):
         assert_close(own, right)
+
+
+def test_a_head_with_dropout_meets_the_same_words_again_in_the_backward_pass():
+    drawn = []
+
+    def head(states):
+        drawn.append(torch.rand(3))
+        return states @ weight
+
+    weight = torch.randn(4, 10)
+    hidden, targets = torch.randn(6, 4, requires_grad=True), torch.arange(6)
+
+    summed_cross_entropy(hidden, targets, head, vocab_size=10, elements=20).backward()
+
+    first, again = drawn[:3], drawn[3:]
+    assert len(again) == 3
+    assert {tuple(numbers.tolist()) for numbers in again} == {tuple(numbers.tolist()) for numbers in first}

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from merv.data.dataset import Source
-from merv.errors import ConfigError
+from merv.errors import ConfigError, RunStopped
 from merv.evaluation.tasks.mcq import McqTask
 from merv.rl.builtin_rewards import word_f1
 from merv.rl.reward_config import RewardConfig
@@ -15,7 +15,13 @@ from .questions import asked, said
 
 OPTIONS = ["a ring", "a cross"]
 CHOICE = asked(answer=None, meta={"options": OPTIONS, "answer": 1})
-BY_TEXT = asked(answer=None, meta={"options": OPTIONS, "answer": "a cross"})
+
+
+def by(answer):
+    """The right option as rows may name it."""
+    return asked(answer=None, meta={"options": OPTIONS, "answer": answer})
+
+
 MOMENT = asked(answer=None, span=Span(2.0, 4.0), meta={"duration": 10.0})
 WINDOWS = asked(answer=None, meta={"windows": [[0, 1], [5, 7]]})
 
@@ -33,7 +39,10 @@ def worth(name, text, sample, **options):
         ("(A) a ring", CHOICE, 0.0),
         ("A or B", CHOICE, 0.0),
         ("<think>A, surely? No.</think><answer>(B)</answer>", CHOICE, 1.0),
-        ("it is a cross", BY_TEXT, 1.0),
+        ("it is a cross", by("a cross"), 1.0),
+        ("B", by("B"), 1.0),
+        ("a cross", by("b"), 1.0),
+        ("A", by("B"), 0.0),
         ("A Ring.", asked(), 1.0),
         ("<answer>a ring</answer>", asked(), 1.0),
         ("a cross", asked(), 0.0),
@@ -42,6 +51,12 @@ def worth(name, text, sample, **options):
 )
 def test_accuracy_chooses_an_option_or_compares_words(text, sample, expected):
     assert worth("accuracy", text, sample) == expected
+
+
+@pytest.mark.parametrize("answer", ["C", "a square", 2, -1, 1.0, True])
+def test_an_answer_that_is_no_option_is_refused(answer):
+    with pytest.raises(RunStopped, match=r"sample `row`: the answer .* is none of its 2 options"):
+        worth("accuracy", "a ring", by(answer))
 
 
 @pytest.mark.parametrize(

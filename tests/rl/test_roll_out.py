@@ -175,3 +175,12 @@ def test_a_role_that_finds_moments_is_refused(world, tmp_path):
 
     with pytest.raises(ConfigError, match="role grounder finds moments with a head; only roles that answer in words"):
         roll_out(tiny, world, tmp_path)(0, [tiny.batch(0)])
+
+
+def test_prompts_go_to_the_device_one_micro_batch_at_a_time(world, tmp_path):
+    tiny = merv_tiny(tmp_path)
+    asked = [tiny.batch(0), tiny.batch(1)]
+
+    made = roll_out(tiny, world, tmp_path)(0, asked)
+
+    assert [batch.asked for batch in made] == asked, "where the loader left them"

@@ -8,6 +8,7 @@ from grpo_runs import grpo_words, train_grpo, write_plugin
 from helpers import assert_same_weights, course, rows, run_words, train
 from safetensors.torch import load_file
 from tiny_vlms import tiny_vlm
+from torch.testing import assert_close
 
 import merv
 from merv.conf import files
@@ -142,6 +143,23 @@ def test_a_run_that_began_without_a_parent_gets_none_when_it_is_resumed(syntheti
     train_grpo(command)
 
     assert parents(tmp_path / "run") == []
+
+
+def test_a_filled_feature_cache_changes_no_number(synthetic_data, tmp_path):
+    reward = f"{write_plugin(tmp_path)}:variety"
+    cached = ("--feature_cache", str(tmp_path / "features"))
+    for name, more in (("without", ()), ("filling", cached), ("filled", cached)):
+        train_grpo(grpo_words(synthetic_data, tmp_path, name, reward, "--beta", "0.5", *more, max_steps=2))
+
+    for name in ("filling", "filled"):
+        assert_close(course(tmp_path / name), course(tmp_path / "without"), rtol=1e-5, atol=1e-6)
+
+
+def test_a_run_may_go_on_with_another_weight_of_the_divergence(synthetic_data, tmp_path):
+    for steps, beta in enumerate(("0.5", "0", "0.5"), start=1):
+        train_grpo(grpo_words(synthetic_data, tmp_path, "run", "accuracy", "--beta", beta, max_steps=steps))
+
+    assert ["kl" in row for row in rows(tmp_path / "run")] == [True, False, True]
 
 
 def test_the_system_message_stands_in_every_prompt(synthetic_data, tmp_path):

@@ -163,6 +163,9 @@ def test_nextqa_takes_a_base_and_an_adapter(base, adapter_run, nextqa, tmp_path,
     assert cards["both"]["model"]["adapter_sha256"] == cards["run"]["model"]["adapter_sha256"]
     assert cards["base"]["model"]["weights_sha256"] != cards["both"]["model"]["weights_sha256"]
     assert cards["both"]["model"]["base_fingerprint"] == cards["base"]["model"]["base_fingerprint"]
+    assert cards["base"]["model"]["options"] == {"num_frames": 2}
+    with pytest.raises(ConfigError, match="holds answers of"):
+        run(parse(EvalConfig, ["--model", str(base), *common, "--out_dir", str(tmp_path / "base")]))
 
 
 def test_nextqa_is_registered():

@@ -5,6 +5,7 @@ import pytest
 import torch.distributed as dist
 from helpers import run_distributed
 
+from merv.errors import RunStopped
 from merv.training.world import join_world
 
 
@@ -42,6 +43,23 @@ def fail_on_the_second():
 def test_the_error_of_a_process_reaches_the_test():
     with pytest.raises(AssertionError, match=r"rank 1: (.*\n)+.*KeyError: 'what went wrong'"):
         run_distributed(fail_on_the_second)
+
+
+def fail_together():
+    """What each process ends with when one of them has an error."""
+    error = RunStopped("no disk") if os.environ["RANK"] == "1" else None
+    with join_world(timeout_s=30) as world:
+        world.together(None)
+        try:
+            world.together(error)
+        except (RunStopped, SystemExit) as found:
+            return str(found)
+    return "went on"
+
+
+@pytest.mark.dist
+def test_where_one_process_fails_all_end_and_it_alone_says_why():
+    assert run_distributed(fail_together) == ["2", "no disk"]
 
 
 def test_one_process_alone_is_a_world_and_leaves_nothing(monkeypatch):

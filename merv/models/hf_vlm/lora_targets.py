@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from merv.errors import ConfigError
+from merv.models.lora import is_adapter
 from merv.registry import did_you_mean
 
 _PEFT_KINDS = (nn.Linear, nn.Embedding, nn.Conv2d, nn.Conv3d)
@@ -59,16 +60,35 @@ def find_targets(model: Any, names: Collection[str]) -> Targets:
     return chosen
 
 
+def check_places(wanted: Targets, there: Targets) -> None:
+    """Refuse to let an adapter learn on in other places than it has.
+
+    Raises:
+        ConfigError: the first place that only one of the two names.
+    """
+    names, held = {*wanted.modules, *wanted.parameters}, {*there.modules, *there.parameters}
+    if names == held:
+        return
+    path = min(names ^ held)
+    which = ("the stage's lora.target_modules name", "the adapter does not have")
+    line = " and ".join(which if path in names else ("the adapter has", f"{which[0]} not"))
+    raise ConfigError(
+        f"the adapter to start from is in other places: `{path}` is one that {line}; give it the same target_modules "
+        "and freeze options, or make it part of the weights first: merv export merge"
+    )
+
+
 def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Layers peft knows, by path."""
+    """Layers peft knows, by the paths they have without adapters."""
     for path, module in model.named_modules():
-        if isinstance(module, _PEFT_KINDS):
-            yield path, module
+        if isinstance(module, _PEFT_KINDS) and not is_adapter(path):
+            yield path.removesuffix(".base_layer"), module
 
 
 def _experts(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """Weights of several experts in one: matrices stacked to three dimensions that belong to no layer."""
-    for path, module in model.named_modules():
+    for worn, module in model.named_modules():
+        path = worn.replace(".base_layer", "")
         if not isinstance(module, _PEFT_KINDS) and path.rpartition(".")[2] == "experts":
             for name, parameter in module.named_parameters(recurse=False):
                 if parameter.ndim == 3:

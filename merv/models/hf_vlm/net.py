@@ -19,13 +19,14 @@ from merv.backbones.llm.loading import forget_sampling
 from merv.data.sample import Batch
 from merv.errors import ConfigError
 from merv.models.base import Output, VideoLM
+from merv.models.hf_vlm.adapter_files import adapter_config_of
 from merv.models.hf_vlm.batch import HfBatch
 from merv.models.hf_vlm.experts import expert_loss, find_routers, routed
 from merv.models.hf_vlm.language import Language, check_head, end_ids_of, prompts_of
 from merv.models.hf_vlm.layout import blocks_of, decoder_layers, parts_of, vision_of
-from merv.models.hf_vlm.lora_targets import find_targets
+from merv.models.hf_vlm.lora_targets import Targets, check_places, find_targets
 from merv.models.hf_vlm.processor import HfProcessor
-from merv.models.lora import add_lora, learn_adapter, merge_lora
+from merv.models.lora import add_lora, learn_adapter, merge_lora, set_dropout
 from merv.models.loss import summed_cross_entropy
 from merv.models.prompted import Prompts
 from merv.models.stage import LoraConfig, StageName
@@ -121,12 +122,15 @@ class HfVlm(VideoLM):
         """Put adapters where the target modules stand in what is not frozen.
 
         Raises:
-            ConfigError: a target is not there, or all of them are frozen.
+            ConfigError: a target is not there, all of them are frozen, or an adapter to go on with has others.
         """
-        if self.adapter is not None:  # of an earlier run
-            learn_adapter(self.model, "default")
-            return
         targets = find_targets(self.model, lora.target_modules)
+        if self.adapter is not None:  # of an earlier run
+            there = adapter_config_of(self.model)
+            check_places(targets, Targets(list(there.target_modules), list(there.target_parameters or ())))
+            learn_adapter(self.model, "default")
+            set_dropout(self.model, "default", lora.dropout)
+            return
         self.adapter = replace(lora, target_modules=targets.modules)
         add_lora(self.model, self.adapter, parameters=targets.parameters)
 

@@ -31,6 +31,9 @@ from merv.models.stage import LoraConfig
 SCALES = ("use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "lora_bias", "trainable_token_indices")
 """What peft knows beside one rank and one alpha, by the names of its config."""
 
+DRAWN = "random-weights"
+"""In place of a base's fingerprint where the run drew its weights (`init random`), to measure speed."""
+
 
 def is_vlm_folder(folder: Path) -> bool:
     """Whether a folder holds an image-text model or an adapter as Hugging Face's libraries write them."""
@@ -58,7 +61,9 @@ def write_run(folder: Path, model: HfVlm, state: Mapping[str, Tensor]) -> None:
     """
     tensors = {name.removeprefix("model."): tensor for name, tensor in state.items()}
     if model.adapter is not None:
-        save_adapter(folder, tensors, adapter_config_of(model.model), Base.of(model.base_name, model.base))
+        drawn = model.config.init == "random"  # nobody can have that base again
+        base = Base(model.base_name, DRAWN) if drawn else Base.of(model.base_name, model.base)
+        save_adapter(folder, tensors, adapter_config_of(model.model), base)
         model.processor.save_pretrained(folder)
         if folder.resolve() != model.base.resolve():  # or the adapter would be left without what it sits on
             forget_whole(folder)

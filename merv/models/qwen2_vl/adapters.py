@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from merv.errors import ConfigError
-from merv.models.lora import learn_adapter
+from merv.models.lora import learn_adapter, set_dropout
 from merv.models.stage import LoraConfig
 
 _OF_PEFT = re.compile(r"\.(lora_[AB]|modules_to_save)\.")
@@ -66,9 +66,7 @@ def go_on_learning(model: Any, name: str, wanted: LoraConfig) -> None:
                 f"lora.{field} is {_words(here)}, but the adapter of role {name} to start from has {_words(found)}; "
                 "only lora.dropout may differ from what it was trained with"
             )
-    for _, layer in _named_layers(model):
-        if name in _held(layer) and hasattr(layer, "lora_A"):
-            layer.lora_dropout[name] = nn.Dropout(wanted.dropout) if wanted.dropout else nn.Identity()
+    set_dropout(model, name, wanted.dropout)
     learn_adapter(model, name)
 
 

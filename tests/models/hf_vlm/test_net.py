@@ -217,6 +217,36 @@ def test_merged_experts_compute_what_they_did_with_adapters(model_of, rows):
     assert not [path for path, _ in model.named_parameters() if "lora" in path or "base_layer" in path]
 
 
+@pytest.fixture
+def worn(model_of):
+    """A model that wears an adapter of an earlier run."""
+    model = model_of("aria", freeze_projector=True)
+    lora = LoraConfig(rank=2, dropout=0.1, target_modules=["q_proj", "down_proj"])
+    set_stage(model, "finetune", StageConfig(lora=lora))
+    return model, lora
+
+
+def test_an_adapter_learns_on_with_the_dropout_of_the_stage(worn):
+    model, lora = worn
+
+    set_stage(model, "finetune", StageConfig(lora=replace(lora, dropout=0.3)))
+
+    layers = model.model.get_decoder().layers
+    assert layers[0].self_attn.q_proj.lora_dropout["default"].p == 0.3
+    assert {path for path, p in model.named_parameters() if p.requires_grad and "lora_" not in path} == set()
+
+
+@pytest.mark.parametrize(
+    ("targets", "line"),
+    [(["q_proj"], "the adapter has"), (["q_proj", "down_proj", "k_proj"], "the adapter does not have")],
+)
+def test_an_adapter_does_not_learn_on_in_other_places(targets, line, worn):
+    model, lora = worn
+
+    with pytest.raises(ConfigError, match=f"is in other places: .*{line}"):
+        set_stage(model, "finetune", StageConfig(lora=replace(lora, target_modules=targets)))
+
+
 def test_an_unknown_target_is_refused_in_one_line(model_of):
     model = model_of("llava")
 

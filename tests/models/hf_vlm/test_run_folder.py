@@ -6,7 +6,7 @@ import pytest
 from peft import LoraConfig as PeftConfig
 from peft import get_peft_model
 
-from merv.errors import ConfigError
+from merv.errors import CheckpointError, ConfigError
 from merv.models.freeze import set_stage
 from merv.models.hf_vlm.adapter_files import is_adapter_folder, read_adapter
 from merv.models.hf_vlm.run_folder import start_from, write_run
@@ -72,3 +72,13 @@ def test_an_adapter_with_a_scale_of_its_own_does_not_learn_on(more, vlm_folder, 
     assert is_adapter_folder(tmp_path)
     with pytest.raises(ConfigError, match=f"an adapter with {next(iter(more))} .*; make it part of the weights first"):
         start_from(model, tmp_path, LORA)
+
+
+def test_an_adapter_on_weights_that_were_drawn_fits_no_base(vlm_folder, tmp_path):
+    model = vlm_config(vlm_folder(NAME), NAME, init="random").build(seed=3)
+    set_stage(model, "finetune", StageConfig(lora=LORA))
+
+    write_run(tmp_path, model, model.state_dict())
+
+    with pytest.raises(CheckpointError, match="fingerprint random-weights"):
+        vlm_config(vlm_folder(NAME), NAME, adapter=tmp_path).build()
