@@ -122,7 +122,8 @@ class AriaNextqaConfig(ConversationDatasetConfig):
     def needed(self) -> tuple[list[Path], str, str]:
         """The list and the videos, with where to get them."""
         paths = [self.files()[0], self.files()[1] / "NExTVideo"]
-        remedy = "download it from https://huggingface.co/datasets/rhymes-ai/NeXTVideo or set dataset_root_dir"
+        page = "https://huggingface.co/datasets/rhymes-ai/NeXTVideo"
+        remedy = f"download it from {page} or set --dataset.dataset_root_dir"
         return paths, f"{remedy}; it looks like this:", NEXTQA_TREE
 
     def read(self) -> Reading:

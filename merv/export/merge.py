@@ -19,6 +19,7 @@ from merv.export.hf_writing import cast, copy_small
 from merv.export.space import check_space
 from merv.models.hf_vlm.adapter_files import Adapter, check_base, lay_adapter
 from merv.models.hf_vlm.fingerprint import stored_tensors, weight_files
+from merv.models.hf_vlm.tiny import DRAWN, drawn
 from merv.models.hf_vlm.whole import save_whole
 from merv.models.lora import merge_lora
 
@@ -44,6 +45,8 @@ def find_base(name: str) -> Path:
     Raises:
         ConfigError: it is not to be had; the message says how to get it.
     """
+    if name in DRAWN:
+        return drawn(name)
     what = f"base `{name}`"
     folder = Path(name).expanduser()
     zoo = ZOO / folder.name

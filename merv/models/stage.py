@@ -21,16 +21,17 @@ As the original has them (https://github.com/princetonvisualai/merv): full-align
 
 @dataclass
 class LoraConfig:
-    """Low-rank adapters on the LLM's linear layers (https://arxiv.org/abs/2106.09685), through peft."""
+    """Low-rank adapters on linear layers (https://arxiv.org/abs/2106.09685), through peft."""
 
     rank: int = 0
-    """Rank of the adapters; 0 trains the LLM's own weights."""
+    """Rank of the adapters; 0 trains the weights themselves."""
     alpha: float = 32.0
     """Scale of the update is alpha / rank."""
     dropout: float = 0.05
     """Dropout before the adapter, a probability."""
     target_modules: list[str] = field(default_factory=list)
-    """Names of linear layers, such as q_proj; empty means every linear layer of the LLM except its head."""
+    """Names of linear layers, such as q_proj; empty means every linear layer of the LLM except its head, and in models
+    of transformers those of every part that learns."""
     modules_to_save: list[str] = field(default_factory=list)
     """Modules that learn whole beside the adapters and are kept with them, such as embed_tokens and lm_head."""
 

@@ -16,11 +16,11 @@ def advantages(rewards: Tensor, scale: Scale, step_spread: Tensor | None = None)
     """Rewards less the mean of their group, over a standard deviation.  (P, G) -> (P, G); G answers a prompt.
 
     Args:
-        rewards: of every answer.
+        rewards: of every answer; NaN where none applies, which counts nowhere and has the advantage 0.
         scale: which standard deviation.
         step_spread: () that of the whole step, for `batch`.
     """
-    centred = rewards - rewards.mean(1, keepdim=True)
+    centred = _centred(rewards)
     if scale == "none":
         return centred
     if scale == "batch":
@@ -31,17 +31,27 @@ def advantages(rewards: Tensor, scale: Scale, step_spread: Tensor | None = None)
 
 def spread(rewards: Tensor) -> Tensor:
     """Sample standard deviation of each group, as TRL has it.  (P, G) -> (P,)."""
-    return rewards.std(1)
+    return (_centred(rewards).square().sum(1) / (_count(rewards) - 1).clamp(min=1)).sqrt()
 
 
 def step_spread(rewards: Tensor, world: World) -> Tensor:
     """Sample standard deviation of all rewards of a step on all processes, () float64; a collective, twice."""
-    rewards = rewards.double()
-    total, count = world.total(rewards.sum(), float(rewards.numel()))
-    [squares] = world.total(((rewards.to(total.device) - total / count) ** 2).sum())
+    known = rewards[~rewards.isnan()].double()
+    total, count = world.total(known.sum(), float(known.numel()))
+    [squares] = world.total(((known.to(total.device) - total / count.clamp(min=1)) ** 2).sum())
     return (squares / (count - 1).clamp(min=1)).sqrt()
 
 
 def without_spread(rewards: Tensor) -> Tensor:
-    """Groups whose answers are all worth the same, from which nothing can be learned.  (P, G) -> (P,) bool."""
-    return rewards.amax(1) - rewards.amin(1) < 1e-8
+    """Groups whose answers are all worth the same, or nothing known: rewards teach nothing.  (P, G) -> (P,) bool."""
+    return _centred(rewards).abs().amax(1) < 1e-8
+
+
+def _centred(rewards: Tensor) -> Tensor:
+    """Rewards less the mean of those known in their group; 0 where none is known."""
+    return (rewards - rewards.nansum(1, keepdim=True) / _count(rewards).clamp(min=1)[:, None]).nan_to_num(nan=0.0)
+
+
+def _count(rewards: Tensor) -> Tensor:
+    """Known rewards of each group."""
+    return (~rewards.isnan()).sum(1)

@@ -54,12 +54,15 @@ class CompletionLog:
             for row, (name, prompt, text) in enumerate(
                 zip(answers.ids, answers.prompts, answers.completions, strict=True)
             ):
-                given = {
-                    key: None if math.isnan(value) else value for key, value in zip(names, rewards[row], strict=True)
-                }
+                given = {key: _plain(value) for key, value in zip(names, rewards[row], strict=True)}
                 line = {"step": step, "id": name, "prompt": prompt, "completion": text, "rewards": given}
-                line |= {key: values[row] for key, values in numbers.items()}
+                line |= {key: _plain(values[row]) for key, values in numbers.items()}
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _plain(value: float) -> float | None:
+    """A number as JSON has it."""
+    return None if math.isnan(value) else value
 
 
 def _file_of(rank: int) -> str:

@@ -143,20 +143,14 @@ def score_all(rewards: Sequence[Reward], answers: Answers) -> Tensor:
     return torch.tensor(columns, dtype=torch.float32).T.reshape(len(answers.completions), len(rewards))
 
 
-def total(scores: Tensor, weights: Sequence[float], ids: Sequence[str]) -> Tensor:
-    """The sum of the rewards by weight, of each completion over those that apply.  (N, R) -> (N,).
+def total(scores: Tensor, weights: Sequence[float]) -> Tensor:
+    """The sum of the rewards by weight, of each completion over those that apply; NaN where none does.
 
-    Raises:
-        RunStopped: none applies to a completion.
+    (N, R) -> (N,).
     """
     applies = ~scores.isnan()
-    idle = (~applies.any(1)).nonzero()
-    if len(idle):
-        raise RunStopped(
-            f"no reward applies to an answer to sample `{ids[int(idle[0, 0])]}`: all gave None; "
-            "add a reward that does, or leave the sample out"
-        )
-    return torch.where(applies, scores * scores.new_tensor(list(weights)), 0.0).sum(1)
+    sums = torch.where(applies, scores * scores.new_tensor(list(weights)), 0.0).sum(1)
+    return torch.where(applies.any(1), sums, torch.nan)
 
 
 def _called(reward: Reward, answers: Answers) -> Any:

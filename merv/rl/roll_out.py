@@ -4,6 +4,7 @@ The loop calls it with the prompts of a step, once the step before is done: answ
 and a run that is resumed gives the same ones again.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +28,8 @@ from merv.rl.rewards import Reward, score_all, total
 from merv.rl.rollouts import Completions, Sampling, joined, sample_answers
 from merv.training.strategies.base import Strategy, bare
 
+log = logging.getLogger(__name__)
+
 
 @dataclass
 class RollOut:
@@ -46,6 +49,7 @@ class RollOut:
     """Decides, with step, row and number of an answer, what is drawn."""
     _prompts_learn: bool | None = field(default=None, init=False)
     """Whether gradients reach the encoded prompts; None before the first were seen."""
+    _warned: bool = field(default=False, init=False)
 
     def __call__(self, step: int, batches: list[Batch]) -> list[Batch]:
         """Rollouts of a step (the first is 0), one batch for each batch of prompts.
@@ -69,10 +73,18 @@ class RollOut:
             prompts, said = self.strategy.aside(self.model, partial(self._sample, step, batches))
             answers = self._answers(step, batches, said)
             scores = score_all(self.rewards, answers)
-            worth = total(scores, self.config.weights, answers.ids)
+            worth = total(scores, self.config.weights)
         except MervError as error:
             failed = error
         self.strategy.world.together(failed)
+        if not self._warned and bool(worth.isnan().any()):
+            self._warned = True
+            place = int(worth.isnan().nonzero()[0, 0])
+            log.warning(
+                "no reward applies to an answer to sample `%s`: all gave None; such answers teach nothing, and "
+                "metrics count them as unrewarded",
+                answers.ids[place],
+            )
         return prompts, said, answers, scores, worth
 
     def _sample(self, step: int, batches: Sequence[Batch], model: VideoLM) -> tuple[list[Prompts], Completions]:
@@ -129,8 +141,10 @@ class RollOut:
     def _facts(self, scores: Tensor, grouped: Tensor, said: Completions) -> dict[str, tuple[float, float]]:
         """What is logged of this process's part of the step: sums and counts."""
         num_groups, num_answers = len(grouped), grouped.numel()
+        num_scored = int((~grouped.isnan()).sum())
         facts: dict[str, tuple[float, float]] = {
-            "reward": (float(grouped.sum()), num_answers),
+            "reward": (float(grouped.nansum()), num_scored),
+            "unrewarded": (num_answers - num_scored, num_answers),
             "reward_std": (float(spread(grouped).sum()), num_groups),
             "groups_without_spread": (int(without_spread(grouped).sum()), num_groups),
             "completion_tokens": (int(said.present.sum()), num_answers),

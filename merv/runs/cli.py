@@ -104,9 +104,11 @@ def _compare(args: list[str]) -> int:
 
 
 def _plot(args: list[str]) -> int:
+    from merv import runtime
     from merv.conf.parse import run_main
     from merv.runs.plot import PlotConfig, named, plot
 
+    runtime.setup_logging()
     return _in_one_line(lambda: run_main(plot, PlotConfig, named(args), prog="merv plot"), "merv plot")
 
 

@@ -1,6 +1,7 @@
 """One GRPO run from config to finished folder: `scripts/train_grpo.py`, `merv train-grpo`."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -18,6 +19,7 @@ from merv.runs.grpo_config import GrpoRunConfig
 from merv.runs.method import Method, Reading
 from merv.runs.pretrain import pretrain
 from merv.runs.pretrain_config import PretrainConfig
+from merv.training.curves_of_runs import plot_runs
 from merv.training.loop import Job
 from merv.training.strategies.base import bare
 from merv.training.world import World
@@ -94,3 +96,7 @@ class GrpoMethod(Method):
         """Let the reference go."""
         policy: Any = bare(model)
         policy.reference = None
+
+    def draw(self, run_dir: Path) -> None:
+        """The reward's course: the value of the loss is near 0 whatever is learned."""
+        plot_runs([run_dir], run_dir / "reward.png", metric="reward")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import nn
 
@@ -10,7 +11,9 @@ from merv.data.loader import Collate
 from merv.data.sample import Example, Sample
 from merv.models.base import VideoLM
 from merv.runs.pretrain_config import PretrainConfig
+from merv.training.curves import plot_loss
 from merv.training.loop import Job
+from merv.training.trackers import METRICS_FILE
 from merv.training.world import World
 
 
@@ -48,3 +51,7 @@ class Method:
 
     def end(self, model: nn.Module) -> None:
         """Take off what is not part of the finished model, which a strategy prepared."""
+
+    def draw(self, run_dir: Path) -> None:
+        """Draw the course of a finished run."""
+        plot_loss(run_dir / METRICS_FILE, run_dir / "loss.png")

@@ -1,5 +1,6 @@
 """Draw the course of several runs: `merv plot runs/a runs/b`."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 from merv.conf.options import with_value, words_apart
 from merv.errors import ConfigError
 from merv.training.curves_of_runs import plot_runs
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -56,4 +59,5 @@ def plot(config: PlotConfig) -> int:
     if not config.runs:
         raise ConfigError("there is no run to draw; name one or several: merv plot RUN [RUN ...]")
     plot_runs(config.runs, config.out, metric=config.metric, window=config.smooth, together=config.together)
+    logger.info("%s shows %s of %s", config.out, config.metric, ", ".join(str(run) for run in config.runs))
     return 0

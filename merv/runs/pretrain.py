@@ -13,7 +13,6 @@ from merv.runs import assemble, plan
 from merv.runs.folder import export_model, identity, write_lineage
 from merv.runs.method import Method
 from merv.runs.pretrain_config import PretrainConfig
-from merv.training.curves import plot_loss
 from merv.training.flops import part_costs, step_flops
 from merv.training.loop import Job, train
 from merv.training.metrics import StepMetrics
@@ -62,7 +61,7 @@ def pretrain(config: PretrainConfig, method: Method | None = None) -> int:
         if world.rank == 0:
             job.tracker.close()
             if "jsonl" in config.trackers:  # the curve is drawn from its file
-                plot_loss(config.run_dir / "metrics.jsonl", config.run_dir / "loss.png")
+                method.draw(config.run_dir)
             logger.info("finished: %s", config.run_dir)
         world.barrier()
     return 0

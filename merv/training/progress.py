@@ -36,6 +36,10 @@ def status_text(row: Mapping[str, float]) -> str:
     """A row in a few words; what is not in it is left out."""
     shown: list[tuple[str, Callable[[float], str]]] = [
         ("loss", lambda v: f"loss {v:.4f}"),
+        ("reward", lambda v: f"reward {v:.3f}"),
+        ("kl", lambda v: f"kl {v:.4f}"),
+        ("completion_tokens", lambda v: f"{v:.0f} tok/answer"),
+        ("truncated", lambda v: f"cut {v:.0%}"),
         ("lr", lambda v: f"lr {v:.2e}"),
         ("samples_per_second", lambda v: f"{v:.2f} samples/s"),
         ("visual_tokens_per_second", lambda v: f"{count_text(v)} visual tok/s"),

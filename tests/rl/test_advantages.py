@@ -32,3 +32,14 @@ def test_a_step_may_be_scaled_as_a_whole():
 
 def test_groups_of_one_worth_are_counted():
     assert without_spread(REWARDS).tolist() == [False, True]
+
+
+def test_an_answer_without_a_reward_counts_nowhere_and_has_the_advantage_zero():
+    nan = float("nan")
+    rewards = torch.tensor([[1.0, nan, 3.0, nan], [nan] * 4, [nan, nan, nan, 2.0]])
+
+    gains = advantages(rewards, "group")
+
+    alone = advantages(torch.tensor([[1.0, 3.0]]), "group")[0].tolist()
+    assert gains.tolist() == [[alone[0], 0.0, alone[1], 0.0], [0.0] * 4, [0.0] * 4]
+    assert without_spread(rewards).tolist() == [False, True, True]

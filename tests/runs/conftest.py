@@ -14,12 +14,18 @@ def on_the_cpu(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def log_as_before():
-    """A command sets up logging to this test's stderr; later tests have others."""
+    """A command sets up logging to this test's stderr; earlier and later tests have others."""
     root = logging.getLogger()
+    root.handlers[:] = [handler for handler in root.handlers if not _is_closed(handler)]
     handlers, level = root.handlers[:], root.level
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+def _is_closed(handler) -> bool:
+    """Whether a handler writes to the stderr of a test that has ended."""
+    return getattr(getattr(handler, "stream", None), "closed", False)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Folders that are drawn once: complete or absent whatever happens, with a record of what they depend on."""
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from merv.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 
 def draw_once(root: Path, record: str, drawing: Mapping[str, Any], write: Callable[[Path], None]) -> None:
@@ -27,6 +30,7 @@ def draw_once(root: Path, record: str, drawing: Mapping[str, Any], write: Callab
         return
     root.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    log.info("drawing %s, once", root)
     try:
         write(unfinished)
         save_json(unfinished / record, dict(drawing))
