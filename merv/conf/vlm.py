@@ -98,8 +98,9 @@ VASE_LORA.preset(
 ).__doc__ = "Qwen2.5-VL-7B with its whole language model learning: the start of VaseVQA-3D's GRPO."
 
 _TINY = StageConfig(
-    global_batch_size=8,
-    per_device_batch_size=4,
+    epochs=3,
+    global_batch_size=16,
+    per_device_batch_size=8,
     learning_rate=2e-3,
     weight_decay=0.0,
     warmup_ratio=0.05,
