@@ -1,10 +1,10 @@
 """Options of GRPO.  Defaults are TRL's (https://huggingface.co/docs/trl/grpo_trainer)."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from merv.errors import ConfigError
+from merv.models.system_message import message_of
 from merv.rl.advantages import Scale
 from merv.rl.loss import LossType
 
@@ -84,13 +84,6 @@ class GrpoConfig:
         """The system message.
 
         Raises:
-            ConfigError: `system` looks like a file's name, and there is none.
+            ConfigError: `system` names a file that is missing, or no text.
         """
-        if not self.system or len(self.system) > 255 or "\n" in self.system:
-            return self.system
-        path = Path(self.system).expanduser()
-        if path.is_file():
-            return path.read_text(encoding="utf-8-sig").strip()
-        if path.suffix in (".txt", ".md"):
-            raise ConfigError(f"system: there is no file {path}; name a file, or write the message itself")
-        return self.system
+        return message_of(self.system)

@@ -16,6 +16,7 @@ from merv.models.hf_vlm.look import LookConfig
 from merv.models.hf_vlm.net import HfVlm
 from merv.models.hf_vlm.processor import HfProcessor
 from merv.models.hf_vlm.tiny import DRAWN, drawn
+from merv.models.system_message import message_of
 
 
 @ModelConfig.register_subclass("hf-vlm")
@@ -56,7 +57,7 @@ class HfVlmConfig(LookConfig, ModelConfig):
     def __post_init__(self) -> None:
         """Read the system message; check the numbers."""
         LookConfig.__post_init__(self)
-        self.system = _text_of(self.system)
+        self.system = message_of(self.system)
         if self.max_length < 64:
             raise ConfigError(f"max_length is {self.max_length} tokens; it must be at least 64")
         if self.expert_balance_weight < 0 or self.expert_z_weight < 0:
@@ -155,16 +156,3 @@ class HfVlmConfig(LookConfig, ModelConfig):
     def look(self) -> LookConfig:
         """What is shown of videos and images."""
         return LookConfig(**{each.name: getattr(self, each.name) for each in fields(LookConfig)})
-
-
-def _text_of(system: str) -> str:
-    """The message, or that of the file it names."""
-    path = Path(system)
-    if len(system) < 256 and "\n" not in system and path.suffix in (".txt", ".md"):
-        if not path.is_file():
-            raise ConfigError(f"system: there is no file {path}; write the message itself, or correct the path")
-        try:
-            return path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"system: {path} cannot be read: {error}; save it as UTF-8 text") from error
-    return system
