@@ -107,3 +107,10 @@ def quiet(name: str) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+def share(path: Path) -> None:
+    """Give a file the usual rights: safetensors writes its files for their owner alone."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from merv.backbones.llm.files import SMALL_FILES
 from merv.errors import ConfigError
+from merv.runtime import share
 
 FILE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -35,6 +36,7 @@ def write_weights(
         found = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors(names).items()}
         total += sum(tensor.nbytes for tensor in found.values())
         save_file(found, folder / file, metadata={"format": "pt"})
+        share(folder / file)
     if set(by_file) != {FILE}:
         index = {"metadata": {"total_size": total}, "weight_map": dict(files)}
         (folder / INDEX).write_text(json.dumps(index, indent=1))

@@ -19,6 +19,7 @@ from merv.export.hf_writing import cast
 from merv.export.megatron import CHECKPOINT_VERSION, num_bytes
 from merv.export.megatron_files import ASIDE, ITERATION, TRACKER, VISION, Layout, rank_state
 from merv.export.space import check_space, replaced
+from merv.runtime import share
 
 
 def write_dist(
@@ -60,5 +61,6 @@ def write_dist(
         dist_checkpointing.save(state, str(iteration))
         if vision:
             save_file(vision, folder / f"{VISION}.safetensors", metadata={"format": "pt"})
+            share(folder / f"{VISION}.safetensors")
         hf.lay_aside(folder / ASIDE)
         (folder / TRACKER).write_text(str(ITERATION))

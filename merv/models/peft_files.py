@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from merv.errors import CheckpointError
+from merv.runtime import share
 
 ADAPTER_CONFIG, ADAPTER = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
@@ -64,4 +65,5 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     partial = path.with_name(f"{path.name}.partial")
     plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     save_file(plain, partial, metadata={"format": "pt"})
+    share(partial)
     os.replace(partial, path)

@@ -15,6 +15,7 @@ from merv.errors import CheckpointError
 from merv.models.base import VideoLM
 from merv.models.lora import is_adapter
 from merv.models.stage import LoraConfig
+from merv.runtime import share
 
 FILE = "model.safetensors"
 
@@ -32,6 +33,7 @@ def save_parts(path: Path, state: Mapping[str, Tensor], parts: Iterable[str], lo
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
     partial = path.with_name(path.name + ".partial")
     save_file(tensors, partial, metadata=metadata)
+    share(partial)
     os.replace(partial, path)
 
 

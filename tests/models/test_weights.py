@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 from safetensors import safe_open
@@ -133,3 +135,13 @@ def test_a_file_that_lacks_tensors_of_its_parts_is_refused(tmp_path):
 
     with pytest.raises(CheckpointError, match=r"it lacks \d+ tensors, such as `llm\.model\.model\.layers\.1\."):
         load_parts(deep, path)
+
+
+def test_a_saved_file_has_the_rights_of_other_files(tmp_path):
+    before = os.umask(0o022)
+    try:
+        save_parts(tmp_path / "model.safetensors", {"llm.a": torch.zeros(1)}, ["llm"], LoraConfig())
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "model.safetensors").stat().st_mode & 0o777 == 0o644

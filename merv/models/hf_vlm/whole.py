@@ -16,7 +16,7 @@ from torch import Tensor
 
 from merv.backbones.llm.files import shards_of
 from merv.backbones.llm.loading import without_bars
-from merv.runtime import quiet
+from merv.runtime import quiet, share
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +113,8 @@ def _move(partial: Path, folder: Path) -> None:
     last = partial / (INDEX if (partial / INDEX).is_file() else FILE)
     written = {path.name for path in partial.iterdir()}
     older = _weights_in(folder) - written
+    for path in partial.glob("*.safetensors"):
+        share(path)
     for path in sorted(partial.iterdir()):
         if path != last:
             os.replace(path, folder / path.name)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from merv.backbones.video.base import VideoBackbone, VideoBackboneConfig
 from merv.errors import ConfigError
+from merv.runtime import share
 from merv.video.media import MediaRef
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class FeatureCache:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             save_file({"features": features.detach().cpu().contiguous()}, partial)
+            share(partial)
             os.replace(partial, path)
         except (OSError, SafetensorError) as error:
             with contextlib.suppress(OSError):
