@@ -79,10 +79,11 @@ def unknown_name(error: UnknownNameError, config_class: type, tree: Node, dashes
 
 
 def near_names(name: str, known: Iterable[str]) -> list[str]:
-    """Up to three known names: those with the same last part in another place, then those spelled alike."""
+    """Up to three known names: those with the same end in another place, such as `lora_rank`, then those alike."""
     names = list(dict.fromkeys(known))
     last = name.rpartition(".")[2]
-    moved = [other for other in names if other.rpartition(".")[2] == last]
+    moved = [other for other in names if f"_{other.replace('.', '_')}".endswith(f"_{last}")]
+    moved.sort(key=lambda other: other.rpartition(".")[2] != last)
     alike = difflib.get_close_matches(name, names, n=3, cutoff=0.7)
     closest = [other for other in alike if _likeness(name, other) > _likeness(name, alike[0]) - 0.15]
     return list(dict.fromkeys([*moved, *closest]))[:3]

@@ -36,6 +36,7 @@ def refused(words, capsys) -> str:
             ["trian"],
             "unknown command `trian`; did you mean `train`? commands: ask, compare, demo, demo-roles, ",
         ),
+        (["train", "--lora_rank", "8"], "did you mean `--model.align.lora.rank` or `--model.full_align.lora.rank` or"),
         (["train", "--modle.type", "x"], "there is no option `--modle"),
         (["train", "--model.typ", "merv-tiny"], "did you mean `--model.type`?"),
         (["train", "--model.type", "merv-tny"], "`model.type` is `merv-tny`; did you mean `merv-tiny` or `vlm-tiny`?"),
