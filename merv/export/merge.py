@@ -10,10 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from merv.backbones.hub import HubSource
-from merv.backbones.llm.files import hub_folder, local_folder
 from merv.backbones.llm.loading import load_model, read_config
-from merv.backbones.llm.zoo import ZOO
+from merv.backbones.llm.zoo import folder_of
 from merv.errors import ConfigError
 from merv.export.hf_writing import cast, copy_small
 from merv.export.space import check_space
@@ -47,14 +45,9 @@ def find_base(name: str) -> Path:
     """
     if name in DRAWN:
         return drawn(name)
-    what = f"base `{name}`"
     folder = Path(name).expanduser()
-    zoo = ZOO / folder.name
-    if folder.is_dir() or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        return local_folder(folder, weights=True, what=what, option=OPTION)
-    if zoo.is_dir():
-        return local_folder(zoo, weights=True, what=what, option=OPTION)
-    return hub_folder(HubSource(name), weights=True, what=what, option=OPTION)
+    is_folder = folder.is_dir() or not re.fullmatch(r"[\w.-]+/[\w.-]+", name)
+    return folder_of(name, folder if is_folder else None, option=OPTION)
 
 
 def merge_plain(adapter: Adapter, name: str, folder: Path, out: Path, dtype: torch.dtype | None = None) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from merv.backbones.llm.base import counted, positions_to_generate
 from merv.models.base import VideoLM
 from merv.models.loss import token_log_probs
 from merv.models.prompted import Prompts
@@ -50,7 +51,7 @@ def joined(prompts: Sequence[Prompts]) -> Prompts:
     positions: list[Tensor] = []
     if any(each.positions is not None for each in prompts):  # words alone may have been counted in one way
         found = [
-            _counted(each.mask).expand(3, -1, -1) if each.positions is None else each.positions for each in prompts
+            counted(each.mask).expand(3, -1, -1) if each.positions is None else each.positions for each in prompts
         ]
         positions = [pad(each, (gap, 0)) for each, gap in zip(found, gaps, strict=True)]
     return Prompts(
@@ -103,8 +104,8 @@ def completion_log_probs(
 
 def _generate(model: VideoLM, prompts: Prompts, seeds: Sequence[int], sampling: Sampling) -> Tensor:
     options: dict[str, Any] = {}
-    if prompts.positions is not None:  # generate also wants to know how many tokens came before
-        options["position_ids"] = torch.cat([_counted(prompts.mask)[None], prompts.positions])
+    if prompts.positions is not None:
+        options["position_ids"] = positions_to_generate(prompts.mask, prompts.positions)
     with model.talking(prompts):
         ids = model.language.generate(
             prompts.embeds,
@@ -140,11 +141,6 @@ def _measured(ids: Tensor, end_ids: Sequence[int]) -> Completions:
     ends = torch.isin(ids, torch.tensor(list(end_ids), device=ids.device))
     ended = ends.cumsum(1) - ends.int()  # ends before this token
     return Completions(ids, ended == 0, ~ends.any(1))
-
-
-def _counted(mask: Tensor) -> Tensor:
-    """How many tokens came before each.  (B, L) bool -> (B, L) int64."""
-    return (mask.long().cumsum(-1) - 1).clamp(min=0)
 
 
 def _continued(prompts: Prompts, more: int) -> Tensor | None:

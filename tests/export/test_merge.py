@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from models.hf_vlm.adapted import adapted, load, logits, saved_adapter
+from models.hf_vlm.adapted import WORN, adapted, load, logits, saved_adapter
 from safetensors.torch import load_file, save_file
 from tiny_vlms import KINDS, tiny_vlm
 from transformers import AutoModelForCausalLM, AutoProcessor, LlamaConfig, LlamaForCausalLM
@@ -16,17 +16,6 @@ from merv.export import merge, space
 from merv.export.merge import bytes_of, check_repository, find_base, merge_plain, push
 from merv.models.hf_vlm.adapter_files import Base, read_adapter
 from merv.models.peft_files import ADAPTER
-
-EXPERTS = (
-    "model.language_model.layers.1.mlp.experts.gate_up_proj",
-    "model.language_model.layers.1.mlp.experts.down_proj",
-)
-WORN = {
-    "qwen2-vl": {"targets": ("q_proj", "v_proj", "down_proj", "qkv")},
-    "qwen2.5-vl": {"targets": ("q_proj", "o_proj"), "saved": ("embed_tokens", "lm_head")},
-    "aria": {"targets": ("q_proj", "fc1", "lm_head"), "experts": EXPERTS},
-    "llava": {"targets": ("embed_tokens", "q_proj", "linear_1")},
-}
 
 
 @pytest.fixture(scope="module")

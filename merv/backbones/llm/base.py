@@ -130,7 +130,7 @@ class LLM(nn.Module):
             with causal_without_mask(decoder.config):
                 return decoder(inputs_embeds=embeds, position_ids=positions, use_cache=False).last_hidden_state
         if positions is None:
-            positions = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
+            positions = counted(attention_mask)
         return decoder(
             inputs_embeds=embeds, attention_mask=attention_mask, position_ids=positions, use_cache=False
         ).last_hidden_state
@@ -170,6 +170,19 @@ class LLM(nn.Module):
     def blocks(self) -> list[nn.Module]:
         """The decoder layers."""
         return list(self.model.get_decoder().layers)
+
+
+def counted(mask: Tensor) -> Tensor:
+    """How many tokens came before each, padding left out.  (B, L) bool -> (B, L) int64."""
+    return (mask.long().cumsum(-1) - 1).clamp(min=0)
+
+
+def positions_to_generate(mask: Tensor, positions: Tensor) -> Tensor:
+    """What generate wants of models that count three ways: how many tokens came before, then the three.
+
+    (B, L) bool, (3, B, L) int64 -> (4, B, L) int64.
+    """
+    return torch.cat([counted(mask)[None], positions])
 
 
 def stream_from(tokenizer: Any, generate: Callable[[Any], object], *, skip_prompt: bool = False) -> Iterator[str]:

@@ -11,24 +11,25 @@ ZOO = Path("model_zoo")
 OPTION = "--model.path DIR"
 
 
-def folder_of(repo: str, path: Path | None, *, weights: bool = True) -> Path:
+def folder_of(repo: str, path: Path | None, *, weights: bool = True, option: str = OPTION) -> Path:
     """The folder with a base's files; fetched from the hub if it is not on this disk.
 
     Args:
         repo: the hub's name of the base.
         path: a local folder; None looks into model_zoo and then the hub's cache.
         weights: whether weights are needed beside config and tokenizer.
+        option: that names the folder, for the message.
 
     Raises:
         ConfigError: a file is not to be had; the message says how to get it.
     """
-    local = partial(files.local_folder, weights=weights, what=f"base `{repo}`", option=OPTION)
+    local = partial(files.local_folder, weights=weights, what=f"base `{repo}`", option=option)
     if path is not None:
         return local(path)
     zoo = ZOO / repo.rpartition("/")[2]
     if zoo.is_dir():
         return local(zoo)
-    return files.hub_folder(HubSource(repo), weights=weights, what=f"base `{repo}`", option=OPTION)
+    return files.hub_folder(HubSource(repo), weights=weights, what=f"base `{repo}`", option=option)
 
 
 def missing_line(repo: str, path: Path | None) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from merv.backbones.llm.base import positions_to_generate
 from merv.data.sample import Batch, Moments
 from merv.video.media import Span
 
@@ -58,6 +59,10 @@ class RoleBatch(Batch):
             return None
         visual = int(place[0, 0])
         return visual if self.shows is None else int(self.shows[visual])
+
+    def generation_positions(self) -> Tensor:
+        """Positions for generate: how many tokens came before, then time, row and column.  -> (4, B, L)."""
+        return positions_to_generate(self.attention_mask, self.positions)
 
     def choose(self, rows: Sequence[int]) -> "RoleBatch":
         """Some of the rows, with all the clips; padding stays as wide as it is."""

@@ -234,7 +234,9 @@ class RoleLM(VideoLM):
         with speaking(self.llm, batch.roles):
             with torch.inference_mode():
                 embeds = self.embed(batch)
-            yield from self.llm.stream(embeds, batch.attention_mask, position_ids=_counted(batch), **options)
+            yield from self.llm.stream(
+                embeds, batch.attention_mask, position_ids=batch.generation_positions(), **options
+            )
 
     def _judge(self, batch: RoleBatch, options: Mapping[str, Any]) -> list[Reply]:
         ids = self.processor.ids
@@ -243,7 +245,7 @@ class RoleLM(VideoLM):
             said: Any = self.llm.generate(
                 self.embed(batch),
                 batch.attention_mask,
-                position_ids=_counted(batch),
+                position_ids=batch.generation_positions(),
                 max_new_tokens=before + 1,
                 min_new_tokens=before + 1,
                 output_logits=True,
@@ -257,7 +259,9 @@ class RoleLM(VideoLM):
             raise ConfigError(f"num_beams is {options['num_beams']}; a role that finds moments speaks word by word: 1")
         with speaking(self.llm, batch.roles), self.before_norm() as seen:
             embeds = self.embed(batch)
-            written = self.llm.generate(embeds, batch.attention_mask, position_ids=_counted(batch), **options)
+            written = self.llm.generate(
+                embeds, batch.attention_mask, position_ids=batch.generation_positions(), **options
+            )
         found = read_moments(self.heads, seen, written, batch, self.processor)
         texts = [self.processor.words(row) for row in written]
         return [Reply(text, spans) for text, spans in zip(texts, found, strict=True)]
@@ -292,9 +296,3 @@ class RoleLM(VideoLM):
             for row, reply in zip(rows, self.reply(batch, **options), strict=True):
                 found[row] = reply
         return found
-
-
-def _counted(batch: RoleBatch) -> Tensor:
-    """Positions for generate: how many tokens came before, then time, row and column.  -> (4, B, L)."""
-    text = (batch.attention_mask.long().cumsum(-1) - 1).clamp(min=0)
-    return torch.cat([text[None], batch.positions])

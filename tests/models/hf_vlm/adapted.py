@@ -8,6 +8,18 @@ from merv.models.hf_vlm.adapter_files import adapter_config_of, save_adapter
 from merv.models.lora import add_lora, is_adapter
 from merv.models.stage import LoraConfig
 
+EXPERTS = (
+    "model.language_model.layers.1.mlp.experts.gate_up_proj",
+    "model.language_model.layers.1.mlp.experts.down_proj",
+)
+WORN = {
+    "qwen2-vl": {"targets": ("q_proj", "v_proj", "down_proj", "qkv")},
+    "qwen2.5-vl": {"targets": ("q_proj", "o_proj"), "saved": ("embed_tokens", "lm_head")},
+    "aria": {"targets": ("q_proj", "fc1", "lm_head"), "experts": EXPERTS},
+    "llava": {"targets": ("embed_tokens", "q_proj", "linear_1")},
+}
+"""Where adapters of each model are put: layers, modules kept whole, experts."""
+
 
 def load(folder, **options):
     """The model of a folder, quietly."""

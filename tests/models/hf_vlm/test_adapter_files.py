@@ -23,18 +23,7 @@ from merv.models.hf_vlm.adapter_files import (
 )
 from merv.models.peft_files import ADAPTER, ADAPTER_CONFIG
 
-from .adapted import adapted, expert_paths, load, logits, saved_adapter
-
-EXPERTS = (
-    "model.language_model.layers.1.mlp.experts.gate_up_proj",
-    "model.language_model.layers.1.mlp.experts.down_proj",
-)
-WORN = {
-    "qwen2-vl": {"targets": ("q_proj", "v_proj", "down_proj", "qkv")},
-    "qwen2.5-vl": {"targets": ("q_proj", "o_proj"), "saved": ("embed_tokens", "lm_head")},
-    "aria": {"targets": ("q_proj", "fc1", "lm_head"), "experts": EXPERTS},
-    "llava": {"targets": ("embed_tokens", "q_proj", "linear_1")},
-}
+from .adapted import EXPERTS, WORN, adapted, expert_paths, load, logits, saved_adapter
 
 
 @pytest.fixture(scope="module")
