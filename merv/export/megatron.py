@@ -12,7 +12,7 @@ from merv.export.hf_folder import Weights
 from merv.export.hf_writing import cast, copy_small, write_weights
 from merv.export.mapping import unfuse
 from merv.export.megatron_files import ASIDE, ITERATION, TRACKER, VISION, Layout, on_stage, rank_state
-from merv.export.space import check_space, replaced
+from merv.space import check_space, replaced
 
 CHECKPOINT_VERSION = 3.0
 """Megatron's number for queries, keys and values fused by group."""

@@ -18,8 +18,8 @@ from merv.export.hf_folder import Weights
 from merv.export.hf_writing import cast
 from merv.export.megatron import CHECKPOINT_VERSION, num_bytes
 from merv.export.megatron_files import ASIDE, ITERATION, TRACKER, VISION, Layout, rank_state
-from merv.export.space import check_space, replaced
 from merv.runtime import share
+from merv.space import check_space, replaced
 
 
 def write_dist(

@@ -14,12 +14,12 @@ from merv.backbones.llm.loading import load_model, read_config
 from merv.backbones.llm.zoo import folder_of
 from merv.errors import ConfigError
 from merv.export.hf_writing import cast, copy_small
-from merv.export.space import check_space
 from merv.models.hf_vlm.adapter_files import Adapter, check_base, lay_adapter
 from merv.models.hf_vlm.fingerprint import stored_tensors, weight_files
 from merv.models.hf_vlm.tiny import DRAWN, drawn
 from merv.models.hf_vlm.whole import save_whole
 from merv.models.lora import merge_lora
+from merv.space import check_space
 
 logger = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ import torch
 
 from merv.errors import ConfigError
 from merv.export.merge import merged
-from merv.export.space import check_space
 from merv.models.hf_vlm.whole import num_bytes, save_whole
 from merv.models.peft_files import write_json, write_tensors
 from merv.models.qwen2_vl.adapters import adapter_names
 from merv.models.qwen2_vl.base import folder_of
 from merv.models.qwen2_vl.config import TINY
 from merv.models.qwen2_vl.net import RoleLM
+from merv.space import check_space
 
 HEAD, HEAD_CONFIG = "grounding_head.safetensors", "grounding_head.json"
 """Of a role that finds moments; transformers knows no such thing, and reads neither."""

@@ -19,6 +19,8 @@ usage: merv COMMAND [options]
   eval     score a model on a task               merv eval --model runs/demo-full-finetune --task synthetic-mcq
   compare  two evaluations side by side          merv compare runs/a runs/b --task synthetic-mcq
   plot     curves of several runs as a picture   merv plot runs/a runs/b --out loss.png
+  data     check, show, convert, download, build merv data check videollava
+  filter   choose images to train on             merv filter clip-quality images --threshold auto
   export   roles, merged, whole, for Megatron    merv export merge --adapter runs/a --out merged
   demo     draw data, train, score: the tour     merv demo
   demo-roles  the same for roles in a chain      merv demo-roles
@@ -120,6 +122,22 @@ def _export(args: list[str]) -> int:
     return _in_one_line(lambda: export(args, _write), " ".join(["merv export", *args[:1]]))
 
 
+def _data(args: list[str]) -> int:
+    from merv import runtime
+    from merv.runs.data import data
+
+    runtime.setup_logging()
+    return _in_one_line(lambda: data(args, _write), " ".join(["merv data", *args[:1]]))
+
+
+def _filter(args: list[str]) -> int:
+    from merv import runtime
+    from merv.runs.filter import filter_images
+
+    runtime.setup_logging()
+    return _in_one_line(lambda: filter_images(args, _write), " ".join(["merv filter", *args[:1]]))
+
+
 def _demo(args: list[str]) -> int:
     from merv.conf.parse import run_main
     from merv.runs.demo import DemoConfig, run
@@ -216,6 +234,8 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "eval": _eval,
     "compare": _compare,
     "plot": _plot,
+    "data": _data,
+    "filter": _filter,
     "export": _export,
     "demo": _demo,
     "demo-roles": _demo_roles,

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from merv.conf.parse import run_main
-from merv.errors import ConfigError
-from merv.registry import did_you_mean
+from merv.runs.words import command_word
 
 USAGE = """\
 usage: merv export WHAT [options]
@@ -24,41 +23,34 @@ def export(args: Sequence[str], write: Callable[[str], None]) -> int:
     Raises:
         ConfigError: it says nothing we know.
     """
-    word = args[0] if args else "nothing"
-    if word in ("nothing", "-h", "--help", "help"):
-        write(USAGE)
-        return 0 if args else 2
-    if word not in EXPORTERS:
-        tail = did_you_mean(word, EXPORTERS).replace("registered:", "there is:")
-        raise ConfigError(f"`{word}` cannot be exported; {tail}")
-    return EXPORTERS[word](args)
+    return command_word(args, EXPORTERS, USAGE, write, refusal="`{word}` cannot be exported")
 
 
-def _roles(args: Sequence[str]) -> int:
+def _roles(args: Sequence[str], write: Callable[[str], None]) -> int:
     from merv.runs.export_roles import ExportRolesConfig, export_roles, named
 
     return run_main(export_roles, ExportRolesConfig, named(args), prog="merv export roles")
 
 
-def _merge(args: Sequence[str]) -> int:
+def _merge(args: Sequence[str], write: Callable[[str], None]) -> int:
     from merv.runs.export_merge import ExportMergeConfig, export_merge, named
 
     return run_main(export_merge, ExportMergeConfig, named(args), prog="merv export merge")
 
 
-def _consolidate(args: Sequence[str]) -> int:
+def _consolidate(args: Sequence[str], write: Callable[[str], None]) -> int:
     from merv.runs.export_consolidate import ExportConsolidateConfig, export_consolidate, named
 
     return run_main(export_consolidate, ExportConsolidateConfig, named(args), prog="merv export consolidate")
 
 
-def _megatron(args: Sequence[str]) -> int:
+def _megatron(args: Sequence[str], write: Callable[[str], None]) -> int:
     from merv.runs.export_megatron import ExportMegatronConfig, export_megatron, named
 
     return run_main(export_megatron, ExportMegatronConfig, named(args), prog="merv export megatron")
 
 
-EXPORTERS: dict[str, Callable[[Sequence[str]], int]] = {
+EXPORTERS: dict[str, Callable[[Sequence[str], Callable[[str], None]], int]] = {
     "roles": _roles,
     "merge": _merge,
     "consolidate": _consolidate,

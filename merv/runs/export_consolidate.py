@@ -17,7 +17,6 @@ from merv.conf.options import with_value, words_apart
 from merv.conf.parse import parse
 from merv.errors import CheckpointError, ConfigError
 from merv.export.consolidate import find_checkpoint, read_trained, turn
-from merv.export.space import check_apart, check_free, check_space, replaced
 from merv.models.base import VideoLM
 from merv.models.freeze import set_stage
 from merv.models.hf_vlm.net import HfVlm
@@ -25,6 +24,7 @@ from merv.models.hf_vlm.whole import num_bytes
 from merv.runs.folder import export_model, find_parent, kept_names
 from merv.runs.pretrain_config import PretrainConfig
 from merv.runs.run_config import config_class
+from merv.space import check_apart, check_free, check_space, replaced
 from merv.training.world import World
 
 logger = logging.getLogger(__name__)

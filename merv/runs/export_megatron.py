@@ -21,7 +21,7 @@ from merv.export.megatron import write_hf, write_megatron
 from merv.export.megatron_dist import write_dist
 from merv.export.megatron_files import ASIDE, Layout, MegatronWeights
 from merv.export.precision import check_precision
-from merv.export.space import check_apart, check_free
+from merv.space import check_apart, check_free
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,6 @@ from merv.conf.parse import parse
 from merv.errors import CheckpointError, ConfigError
 from merv.export.merge import check_repository, find_base, merge_plain, merged, push
 from merv.export.merge_role import choose_role, merge_role
-from merv.export.space import check_apart, check_free, check_space, replaced
 from merv.models.hf_vlm.adapter_files import is_adapter_folder, read_adapter
 from merv.models.hf_vlm.whole import num_bytes, save_whole
 from merv.models.multi_encoder.config import MultiEncoderConfig
@@ -30,6 +29,7 @@ from merv.models.weights import FILE, read_header, save_parts
 from merv.runs.load import load
 from merv.runs.pretrain_config import PretrainConfig
 from merv.runs.run_config import config_class
+from merv.space import check_apart, check_free, check_space, replaced
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from merv import space
 from merv.errors import CheckpointError, ConfigError
-from merv.export import space
 from merv.export.hf_folder import HfFolder, HfWeights
 from merv.export.mapping import HEAD
 from merv.export.megatron import write_hf, write_megatron

@@ -2,8 +2,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from merv import space
 from merv.errors import CheckpointError, ConfigError
-from merv.export import space
 from merv.export.gpt import alone, build_gpt
 from merv.export.hf_folder import HfFolder, HfWeights
 from merv.export.megatron_dist import write_dist

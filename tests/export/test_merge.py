@@ -10,9 +10,10 @@ from safetensors.torch import load_file, save_file
 from tiny_vlms import KINDS, tiny_vlm
 from transformers import AutoModelForCausalLM, AutoProcessor, LlamaConfig, LlamaForCausalLM
 
+from merv import space
 from merv.backbones.llm import zoo
 from merv.errors import CheckpointError, ConfigError
-from merv.export import merge, space
+from merv.export import merge
 from merv.export.merge import bytes_of, check_repository, find_base, merge_plain, push
 from merv.models.hf_vlm.adapter_files import Base, read_adapter
 from merv.models.peft_files import ADAPTER

@@ -53,7 +53,7 @@ def test_every_command_explains_itself(command, capsys):
 
     shown = capsys.readouterr().out
     assert shown.startswith(f"usage: merv {command}")
-    assert shown.count("--plugins") == (0 if command in ("doctor", "export") else 1)
+    assert shown.count("--plugins") == (0 if command in ("doctor", "export", "data", "filter") else 1)
 
 
 def test_help_of_a_type_shows_its_defaults_and_every_stage(capsys):

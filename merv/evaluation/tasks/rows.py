@@ -1,10 +1,12 @@
 """What rows of multiple-choice benchmarks say: which option is right, and the stretch of the video that is meant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from merv.errors import ConfigError
+from merv.data.formats.role_rows import Skip
+from merv.errors import ConfigError, SampleError
 from merv.evaluation.published_parsers import LETTERS
 from merv.video.media import Span
 
@@ -64,3 +66,16 @@ def stretch(start: Any, end: Any, where: str) -> Span:
         return Span(float(start), float(end))
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {start!r} to {end!r} is no stretch of seconds; repair or drop the row") from error
+
+
+@contextmanager
+def strictly(where: str) -> Iterator[None]:
+    """A row that cannot be used ends the reading of a benchmark: a score is one over all of its questions.
+
+    Raises:
+        ConfigError: a SampleError or Skip was raised within; says `where` the row stands.
+    """
+    try:
+        yield
+    except (SampleError, Skip) as error:
+        raise ConfigError(f"{where}: {error}; repair or drop the row") from error

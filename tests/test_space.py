@@ -2,9 +2,9 @@ from collections import namedtuple
 
 import pytest
 
+from merv import space
 from merv.errors import ConfigError
-from merv.export import space
-from merv.export.space import check_apart, check_space, replaced
+from merv.space import check_apart, check_space, replaced
 
 Usage = namedtuple("Usage", "total used free")
 
