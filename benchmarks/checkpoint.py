@@ -21,7 +21,8 @@ import merv.conf.models  # noqa: F401 - registers merv-tiny
 from merv.data.dataset import PreparedDataset, Source
 from merv.data.datasets import SyntheticConfig
 from merv.data.loader import build_loader
-from merv.data.sampling import SplitModalitySampler, modality_lengths
+from merv.data.sampling import SplitModalitySampler
+from merv.data.survey import survey
 from merv.models.base import ModelConfig, Processor
 from merv.training.checkpoint import Checkpointer
 from merv.training.loop import Job, train_step
@@ -115,7 +116,7 @@ def measure_stall(size: Size, world: World, folder: Path) -> list[list[str]]:
 def long_plan(source: Source, processor: Processor, num_rows: int) -> tuple[Source, SplitModalitySampler]:
     """Few clips named by many rows, and the plan of their batches."""
     many = Source(source.name, list(itertools.islice(itertools.cycle(source.samples), num_rows)))
-    return many, SplitModalitySampler(modality_lengths(many, processor.length), ROWS)
+    return many, SplitModalitySampler(survey(many, processor.length), ROWS)
 
 
 def measure_resume(size: Size, world: World, folder: Path, places: Sequence[int]) -> list[list[str]]:

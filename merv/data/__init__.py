@@ -14,7 +14,8 @@ from merv.data.ledger import BadRow, BadSampleLedger
 from merv.data.loader import Loader, build_loader
 from merv.data.role_dataset import RoleDatasetConfig
 from merv.data.sample import IGNORE_INDEX, Batch, Example, Sample, Turn
-from merv.data.sampling import LengthGroupedSampler, SplitModalitySampler, modality_lengths
+from merv.data.sampling import LengthGroupedSampler, SplitModalitySampler
+from merv.data.survey import Survey, survey
 from merv.data.workers import WorkerError
 
 __all__ = [
@@ -33,8 +34,9 @@ __all__ = [
     "Sample",
     "Source",
     "SplitModalitySampler",
+    "Survey",
     "Turn",
     "WorkerError",
     "build_loader",
-    "modality_lengths",
+    "survey",
 ]

@@ -58,8 +58,8 @@ class ConversationDatasetConfig(DatasetConfig):
             first = f"; the first of {reading.num_rows}: {reading.bad_rows[0].reason}" if reading.bad_rows else ""
             raise ConfigError(f"dataset `{self.name}`: no row of {self.files()[0]} can be used{first}")
         log.info("dataset `%s`: %d samples of %d rows", self.name, len(reading.samples), reading.num_rows)
-        rows = reading.rows if reading.bad_rows else None
-        return Source(self.name, reading.samples, reading.bad_rows, rows, [self.files()[0]])
+
+        return Source(self.name, reading.samples, reading.bad_rows, reading.rows, [self.files()[0]])
 
 
 @dataclass

@@ -100,9 +100,7 @@ class VideoLlavaConfig(DatasetConfig):
             keep_video_token=self.keep_video_token,
             follow_links=self.follow_links,
         )
-        return Source(
-            self.name, result.samples, result.bad_rows, result.rows if result.bad_rows else None, [annotations]
-        )
+        return Source(self.name, result.samples, result.bad_rows, result.rows, [annotations])
 
 
 @DatasetConfig.register_subclass("synthetic")

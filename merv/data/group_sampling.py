@@ -4,13 +4,13 @@ The order is that of VideoMind's sampler (https://github.com/yeliudev/VideoMind,
 BSD-3-Clause).
 """
 
-from collections import Counter
+from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 
-from merv.data.sample import Sample
 from merv.data.sampling import BatchSampler, bring_forward
 
 
@@ -24,14 +24,14 @@ class GroupedSampler(BatchSampler):
 
     def __init__(
         self,
-        kinds: Sequence[str],
+        kinds: Iterable[str],
         group_size: int,
         *,
         seed: int = 7,
         drop_incomplete: bool = False,
         lengths: Sequence[int] | None = None,
     ) -> None:
-        """Plan over rows 0..len(kinds)-1.
+        """Plan over the rows in order.
 
         Args:
             kinds: The kind of each row.
@@ -45,14 +45,14 @@ class GroupedSampler(BatchSampler):
         Raises:
             ConfigError: there are no rows, the size is not positive, or nothing is left of the rows.
         """
-        super().__init__(
-            [1] * len(kinds) if lengths is None else lengths, group_size, seed=seed, drop_last=drop_incomplete
-        )
-        self.num_of_kind = dict(Counter(kinds))
-        groups: dict[str, list[int]] = {kind: [] for kind in self.num_of_kind}
+        groups: defaultdict[str, array] = defaultdict(lambda: array("q"))
         for row, kind in enumerate(kinds):
             groups[kind].append(row)
+        self.num_of_kind = {kind: len(rows) for kind, rows in groups.items()}
         self._groups = list(groups.values())
+        if lengths is None:
+            lengths = bytearray(b"\1" * sum(self.num_of_kind.values()))
+        super().__init__(lengths, group_size, seed=seed, drop_last=drop_incomplete)
         self._check_not_empty()
 
     @property
@@ -73,8 +73,3 @@ class GroupedSampler(BatchSampler):
 
     def _identity(self) -> dict[str, Any]:
         return {**super()._identity(), "num_of_kind": self.num_of_kind}
-
-
-def row_kinds(samples: Iterable[Sample]) -> list[str]:
-    """The kind of each row: the task of a row for a model with roles, otherwise whether it shows something."""
-    return [str(sample.meta.get("task") or ("visual" if sample.has_visual else "text")) for sample in samples]

@@ -1,6 +1,7 @@
 """What datasets for models with roles share: files in a known layout, limits, and an account of what was left out."""
 
 import logging
+from array import array
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,9 @@ from typing import ClassVar
 
 from merv.data.dataset import Source
 from merv.data.datasets import DatasetConfig
+from merv.data.formats.lazy_samples import Picked
 from merv.data.formats.role_rows import Reading
 from merv.data.role_files import missing_line, tree
-from merv.data.sample import Sample
 from merv.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -64,9 +65,9 @@ class RoleDatasetConfig(DatasetConfig):
             raise ConfigError(line + "dataset_root_dir; it looks like this:", below=tree(self.files()))
         reading = self.read()
         left_out = Counter(reading.skipped)
-        kept = []
-        for place, sample in enumerate(reading.samples):
-            if reason := self._beyond(sample):
+        kept = array("I")
+        for place, (seconds, num_words) in enumerate(zip(reading.seconds, reading.num_words, strict=True)):
+            if reason := self._beyond(seconds, num_words):
                 left_out[reason] += 1
             else:
                 kept.append(place)
@@ -74,21 +75,19 @@ class RoleDatasetConfig(DatasetConfig):
         if not kept:
             raise ConfigError(f"dataset `{self.name}`: none of its rows can be used; {account}")
         log.info("dataset `%s`: %s", self.name, account)
-        samples = [reading.samples[place] for place in kept]
-        rows = [reading.rows[place] for place in kept]
+        samples = Picked(reading.samples, kept)
+        rows = array("I", (reading.rows[place] for place in kept))
         return Source(self.name, samples, reading.bad_rows, rows, [path for path in self.files() if path.is_file()])
 
-    def _beyond(self, sample: Sample) -> str:
-        """Which limit a row is beyond; empty for none."""
-        asked = str(sample.meta.get("query") or sample.meta.get("question"))
-        duration, words = sample.meta.get("duration"), len(asked.split())
-        if duration is not None and self.min_video_len is not None and duration < self.min_video_len:
+    def _beyond(self, seconds: float, num_words: int) -> str:
+        """Which limit a row is beyond; empty for none.  Rows without a duration (nan) are beyond none of them."""
+        if self.min_video_len is not None and seconds < self.min_video_len:
             return f"about videos shorter than {self.min_video_len:g} s"
-        if duration is not None and self.max_video_len is not None and duration > self.max_video_len:
+        if self.max_video_len is not None and seconds > self.max_video_len:
             return f"about videos longer than {self.max_video_len:g} s"
-        if self.min_num_words is not None and words < self.min_num_words:
+        if self.min_num_words is not None and num_words < self.min_num_words:
             return f"with fewer than {self.min_num_words} words"
-        if self.max_num_words is not None and words > self.max_num_words:
+        if self.max_num_words is not None and num_words > self.max_num_words:
             return f"with more than {self.max_num_words} words"
         return ""
 
@@ -99,4 +98,5 @@ def _account(reading: Reading, num_kept: int, left_out: Counter[str]) -> str:
     if reading.bad_rows:
         text += f"; bad: {len(reading.bad_rows)}, the first: {reading.bad_rows[0].reason}"
     reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.most_common())
-    return text + (f"; left out: {reasons}" if reasons else "")
+    text += f"; left out: {reasons}" if reasons else ""
+    return text + (f"; {reading.num_cut} windows cut to their videos" if reading.num_cut else "")

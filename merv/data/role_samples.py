@@ -45,7 +45,7 @@ def moment_row(
     """
     query, seconds = tidy_query(query), known_duration(duration)
     found = usable_windows(windows, seconds)
-    meta = {"task": "moment", "query": query, "windows": found, "duration": seconds}
+    meta = {"task": "moment", "query": query, "windows": found, "duration": seconds, **_cut(windows, found)}
     return _sample(id, f"When does this happen in the video: {query}?", _spoken(found), media, meta)
 
 
@@ -133,6 +133,7 @@ def choice_row(
     meta = _choice("choice", question, options, answer) | _known(duration=duration)
     if windows:
         meta["windows"] = usable_windows(windows, math.inf if duration is None else known_duration(duration))
+        meta |= _cut(windows, meta["windows"])
     asked, texts = with_options(meta["question"], meta["options"]), meta["options"]
     return _sample(id, asked, texts[answer], media, meta)
 
@@ -154,7 +155,7 @@ def grounded_choice_row(
     meta = _choice("grounded-choice", question, options, answer)
     seconds = known_duration(duration)
     found = usable_windows(windows, seconds)
-    meta |= {"windows": found, "duration": seconds}
+    meta |= {"windows": found, "duration": seconds, **_cut(windows, found)}
     asked = f"Give the moment in seconds, then the answer. {with_options(meta['question'], meta['options'])}"
     return _sample(id, asked, f"{_spoken(found)}: {meta['options'][answer]}", media, meta)
 
@@ -178,6 +179,12 @@ def usable_windows(windows: Sequence[Sequence[float]], duration: float) -> list[
             raise SampleError(f"window {start:g} - {end:g} s lies outside the video of {duration:g} s")
         found.append((max(start, 0.0), min(end, duration)))
     return found
+
+
+def _cut(given: Sequence[Sequence[float]], found: Sequence[Window]) -> dict[str, int]:
+    """How many windows were cut, as `cut_windows`; nothing where none was."""
+    num_cut = sum(tuple(before) != after for before, after in zip(given, found, strict=True))
+    return {"cut_windows": num_cut} if num_cut else {}
 
 
 def known_duration(duration: float | None) -> float:

@@ -7,13 +7,13 @@ crashes: a modality with fewer rows than a batch, or no visual row at all.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from typing import Any
 
 import torch
 
-from merv.data.sample import Sample
 from merv.errors import CheckpointError, ConfigError
 
 VISUAL_TOKENS = 24 * 24
@@ -179,9 +179,10 @@ class SplitModalitySampler(BatchSampler):
         drop_last: bool = False,
     ) -> None:
         """Plan over rows given as (has a video or an image, rough number of text tokens)."""
-        super().__init__([n for _, n in modality_lengths], global_batch_size, seed=seed, drop_last=drop_last)
-        self.is_visual = [visual for visual, _ in modality_lengths]
-        self._groups = [[row for row, v in enumerate(self.is_visual) if v is visual] for visual in (True, False)]
+        lengths = array("q", (n for _, n in modality_lengths))
+        super().__init__(lengths, global_batch_size, seed=seed, drop_last=drop_last)
+        self.is_visual = bytearray(visual for visual, _ in modality_lengths)
+        self._groups = [array("q", (i for i, v in enumerate(self.is_visual) if v == visual)) for visual in (1, 0)]
         self._check_not_empty()
 
     @property
@@ -237,11 +238,6 @@ class LengthGroupedSampler(BatchSampler):
 
     def _identity(self) -> dict[str, Any]:
         return {**super()._identity(), "window_batches": self.window_batches}
-
-
-def modality_lengths(samples: Iterable[Sample], length: Callable[[Sample], int]) -> list[tuple[bool, int]]:
-    """What `SplitModalitySampler` plans with: whether each row is visual, and its rough number of text tokens."""
-    return [(sample.has_visual, length(sample)) for sample in samples]
 
 
 def _permutation(size: int, generator: torch.Generator) -> list[int]:

@@ -10,10 +10,11 @@ from torch import nn
 
 from merv import runtime
 from merv.data.dataset import PreparedDataset, Source
-from merv.data.group_sampling import GroupedSampler, row_kinds
+from merv.data.group_sampling import GroupedSampler
 from merv.data.ledger import BadSampleLedger
 from merv.data.loader import Loader, build_loader
-from merv.data.sampling import BatchSampler, LengthGroupedSampler, SplitModalitySampler, modality_lengths
+from merv.data.sampling import BatchSampler, LengthGroupedSampler, SplitModalitySampler
+from merv.data.survey import survey
 from merv.errors import ConfigError
 from merv.models.base import ModelConfig, VideoLM
 from merv.models.freeze import set_stage
@@ -81,15 +82,14 @@ def _found_again(parent: Path, config: PretrainConfig) -> Path:
 
 def build_sampler(config: PretrainConfig, source: Source, model: VideoLM) -> BatchSampler:
     """The plan of which rows share a batch."""
-    model.processor.expect({ref.kind for sample in source for ref in sample.media})
-    lengths = modality_lengths(source, model.processor.length)
+    rows = survey(source, model.processor.length)
+    model.processor.expect(rows.media_kinds)
     size = config.stage_config.global_batch_size
     if config.sampler == "split-modality":
-        return SplitModalitySampler(lengths, size, seed=config.seed)
-    text_lengths = [length for _, length in lengths]
+        return SplitModalitySampler(rows, size, seed=config.seed)
     if config.sampler == "grouped":
-        return GroupedSampler(row_kinds(source), size, seed=config.seed, lengths=text_lengths)
-    return LengthGroupedSampler(text_lengths, size, seed=config.seed)
+        return GroupedSampler(rows.kinds, size, seed=config.seed, lengths=rows.lengths)
+    return LengthGroupedSampler(rows.lengths, size, seed=config.seed)
 
 
 def num_steps(stage: StageConfig, steps_per_epoch: int) -> int:

@@ -5,10 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from merv.data.group_sampling import GroupedSampler, row_kinds
-from merv.data.sample import Sample
+from merv.data.group_sampling import GroupedSampler
 from merv.errors import CheckpointError, ConfigError
-from merv.video.media import MediaRef
 
 GOLDEN = json.loads((Path(__file__).resolve().parents[1] / "golden" / "group_sampler.json").read_text())
 KINDS = st.lists(st.sampled_from(["moment", "candidate", "plan"]), min_size=1, max_size=40)
@@ -89,13 +87,3 @@ def test_a_checkpoint_of_other_kinds_is_refused():
 def test_too_few_rows_are_refused(kinds, message):
     with pytest.raises(ConfigError, match=message):
         GroupedSampler(kinds, 4, drop_incomplete=True)
-
-
-def test_the_kind_of_a_row_is_its_task_or_whether_it_shows_something():
-    rows = [
-        Sample("a", (), (MediaRef(Path("a.mp4")),), meta={"task": "plan"}),
-        Sample("b", (), (MediaRef(Path("b.mp4")),)),
-        Sample("c", ()),
-    ]
-
-    assert row_kinds(rows) == ["plan", "visual", "text"]

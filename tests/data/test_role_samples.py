@@ -98,6 +98,7 @@ def test_a_choice_row_shows_its_options_and_answers_with_a_text():
         "options": ["a dog", "two cats"],
         "answer": 1,
         "windows": [(0.0, 9.0)],
+        "cut_windows": 1,
     }
 
 

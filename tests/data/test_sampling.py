@@ -5,10 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from merv.data.sample import Sample, Turn
-from merv.data.sampling import LengthGroupedSampler, SplitModalitySampler, modality_lengths
+from merv.data.sampling import LengthGroupedSampler, SplitModalitySampler
 from merv.errors import CheckpointError, ConfigError
-from merv.video.media import MediaRef
 
 GOLDEN = json.loads((Path(__file__).resolve().parents[1] / "golden" / "split_modality.json").read_text())
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(1, 200)), min_size=1, max_size=60)
@@ -147,10 +145,3 @@ def test_uneven_batches_are_refused():
 def test_an_empty_dataset_is_refused():
     with pytest.raises(ConfigError, match="no usable rows"):
         SplitModalitySampler([], 4)
-
-
-def test_modality_lengths_ask_the_callable():
-    video = Sample("a", (Turn("user", "one two"),), (MediaRef(Path("a.mp4")),))
-    text = Sample("b", (Turn("user", "one"),))
-
-    assert modality_lengths([video, text], lambda s: len(s.turns[0].text)) == [(True, 7), (False, 3)]

@@ -1,1 +1,1 @@
-"""Readers: one module a file format, each with `read(path, media_root) -> ReadResult`."""
+"""Readers: one module a file format, each with `read(path, media_root) -> Reading`."""

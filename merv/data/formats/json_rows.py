@@ -6,27 +6,47 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from merv.errors import ConfigError
+from merv.data.formats.row_file import NotAListError, NotTextError, RowFile
+from merv.errors import ConfigError, MervError
 
 
-def json_rows(path: Path, columns: str) -> Iterator[Any]:
+class JsonRows(RowFile):
+    """The rows of a list; what is wrong with the file is told in one line."""
+
+    def __init__(self, path: Path, columns: str) -> None:
+        """Read nothing yet; see `json_rows`."""
+        super().__init__(path)
+        self._columns = columns
+
+    def __iter__(self) -> Iterator[Any]:
+        """The rows.
+
+        Raises:
+            ConfigError: the file is not UTF-8 text, not JSON or no list.
+        """
+        with _explained(self.path):
+            try:
+                yield from super().__iter__()
+            except NotAListError:
+                rows = _parsed(self.path)  # tells what is wrong, and where
+                raise ConfigError(
+                    f"{self.path} holds {described(rows)}; expected a list of rows with {self._columns}"
+                ) from None
+
+
+def json_rows(path: Path, columns: str) -> JsonRows:
     """The parsed rows of a `.json` list or a `.jsonl`; a line that is not JSON is handed on as the error itself.
+
+    They are read one at a time, and any can be read again by its number: see `merv.data.formats.row_file`.
 
     Args:
         path: The file.
         columns: What a row should hold, for the message about a file that is no list.
 
     Raises:
-        ConfigError: the file is not UTF-8 text, not JSON or no list.
+        ConfigError: while iterating: the file is not UTF-8 text, not JSON or no list of rows.
     """
-    if path.suffix == ".jsonl":
-        with _explained(path), path.open(encoding="utf-8-sig") as file:
-            yield from (_line(text) for text in file if text.strip())
-        return
-    rows = _parsed(path)
-    if not isinstance(rows, list):
-        raise ConfigError(f"{path} holds {described(rows)}; expected a list of rows with {columns}")
-    yield from rows
+    return JsonRows(path, columns)
 
 
 def json_object(path: Path, holds: str) -> dict[str, Any]:
@@ -64,20 +84,19 @@ def _explained(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise ConfigError(f"{path} is missing; download it") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{path} is not UTF-8 text: {error.reason} at byte {error.start}; download it again"
-        ) from error
+        raise ConfigError(_not_text(path, f"{error.reason} at byte {error.start}")) from error
+    except NotTextError as error:
+        raise ConfigError(_not_text(path, str(error))) from error
     except json.JSONDecodeError as error:
         raise ConfigError(
             f"{path} is not JSON: {error.msg} at line {error.lineno} column {error.colno}; download it again, "
             "or name it .jsonl if it has one row a line"
         ) from error
-
-
-def _line(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        return error
+    except MervError:
+        raise
     except (ValueError, RecursionError) as error:  # a number of 5000 digits, a list in a list in a list ...
-        return json.JSONDecodeError(str(error), "", 0)
+        raise ConfigError(f"{path} is not JSON that can be read: {error}; download it again") from error
+
+
+def _not_text(path: Path, why: str) -> str:
+    return f"{path} is not UTF-8 text: {why}; download it again"

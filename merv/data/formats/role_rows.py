@@ -8,13 +8,17 @@ files have tens of thousands, and they are counted by reason.
 
 import json
 import os
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import nan
 from pathlib import Path
 from typing import Any
 
 from merv.data.formats.json_rows import described, json_object
+from merv.data.formats.lazy_samples import HeldSamples, LazySamples, SamplesOf
+from merv.data.formats.row_file import RowFile
 from merv.data.ledger import BadRow
 from merv.data.sample import Sample
 from merv.errors import ConfigError, SampleError
@@ -32,27 +36,44 @@ class Skip(Exception):  # noqa: N818 - it says what to do
 class Reading:
     """The rows of a dataset's files: what can be used, where it stood, what cannot, and what was not meant to."""
 
-    samples: list[Sample] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
+    samples: Sequence[Sample] = field(default_factory=list)
+    rows: Sequence[int] = field(default_factory=list)
     """Row number in the file of each sample; one row may give several."""
     bad_rows: list[BadRow] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     """Rows that were not meant for this use, by reason."""
     num_rows: int = 0
+    num_cut: int = 0
+    """Windows that reached over an end of their video and were cut there."""
+    seconds: array = field(default_factory=lambda: array("d"))
+    """Duration of each sample's video; nan where it is not known."""
+    num_words: array = field(default_factory=lambda: array("I"))
+    """Words of each sample's query or question."""
+
+    def note(self, sample: Sample) -> None:
+        """Keep of a sample what limits ask."""
+        asked = str(sample.meta.get("query") or sample.meta.get("question") or "")
+        self.num_words.append(len(asked.split()))
+        seconds = sample.meta.get("duration")
+        self.seconds.append(float(seconds) if isinstance(seconds, int | float) else nan)
+        self.num_cut += sample.meta.get("cut_windows", 0)
 
 
-def read_each(
-    rows: Iterable[Any], samples_of: Callable[[int, Any], Iterable[Sample]], *, dataset: str, path: Path
-) -> Reading:
+def read_each(rows: Iterable[Any], samples_of: SamplesOf, *, dataset: str, path: Path) -> Reading:
     """Turn rows into samples, keeping account of those that fail.
+
+    Of a file read by `json_rows` no sample is kept: it is made again when it is needed, so that memory does not grow
+    with the length of conversations.  Rows from elsewhere give samples that are held.
 
     Args:
         rows: Parsed rows; an error in the place of a row is a line that is not JSON.
-        samples_of: Row number and row to samples; raises SampleError for a bad row and Skip for one to leave out.
+        samples_of: Row number and row to samples, always the same ones; raises SampleError for a bad row and Skip for
+            one to leave out.
         dataset: Name in reports.
         path: The file, for reports.
     """
     reading = Reading()
+    kept = LazySamples(rows, samples_of) if isinstance(rows, RowFile) else HeldSamples()
     for number, row in enumerate(rows):
         reading.num_rows += 1
         try:
@@ -65,8 +86,10 @@ def read_each(
             reason_line = " ".join(str(error).split())
             reading.bad_rows.append(BadRow(dataset, number, _name(row, number), str(path), reason_line))
         else:
-            reading.samples += found
-            reading.rows += [number] * len(found)
+            for sample in found:
+                reading.note(sample)
+            kept.add(number, found)
+    reading.samples, reading.rows = kept, kept.numbers
     return reading
 
 

@@ -5,31 +5,20 @@ the file is a JSON list or, ending in `.jsonl`, one row a line (https://github.c
 https://github.com/haotian-liu/LLaVA).
 """
 
-import json
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from merv.data.formats.json_rows import described, json_rows
 from merv.data.formats.media_folder import MediaFolder
-from merv.data.ledger import BadRow
+from merv.data.formats.role_rows import Reading, read_each
 from merv.data.sample import Sample, Turn
 from merv.errors import ConfigError, SampleError
 from merv.video.media import MediaKind, MediaRef
 
 ROLES: dict[str, Literal["user", "assistant", "system"]] = {"human": "user", "gpt": "assistant", "system": "system"}
 MEDIA_KINDS: tuple[MediaKind, ...] = ("image", "video")
-
-
-@dataclass
-class ReadResult:
-    """The rows of a file: what can be used, where it stood, and what cannot."""
-
-    samples: list[Sample] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
-    """Row number in the file of each sample."""
-    bad_rows: list[BadRow] = field(default_factory=list)
 
 
 def read(
@@ -40,7 +29,7 @@ def read(
     expected: str = "",
     keep_video_token: bool = False,
     follow_links: bool = False,
-) -> ReadResult:
+) -> Reading:
     """Read an annotation file; media are referred to, none is opened.
 
     Args:
@@ -63,18 +52,11 @@ def read(
         raise ConfigError(f"media folder {media_root} is missing; {remedy}", below=expected)
     tokens = ("<image>",) if keep_video_token else ("<image>", "<video>")
     reader = _RowReader(MediaFolder(media_root, follow_links), tokens)
-    result = ReadResult()
-    number = -1
-    for number, row in enumerate(json_rows(path, "id, video or image, conversations")):
-        try:
-            result.samples.append(reader.sample(number, row))
-            result.rows.append(number)
-        except SampleError as error:
-            row_id = str(row.get("id", number)) if isinstance(row, dict) else str(number)
-            result.bad_rows.append(BadRow(dataset or path.name, number, row_id, str(path), str(error)))
-    if number < 0:
+    rows = json_rows(path, "id, video or image, conversations")
+    reading = read_each(rows, reader.samples, dataset=dataset or path.name, path=path)
+    if not reading.num_rows:
         raise ConfigError(f"{path} holds no rows; download it again or set another path")
-    return result
+    return reading
 
 
 class _RowReader:
@@ -84,9 +66,7 @@ class _RowReader:
         self.folder = folder
         self.placeholder = re.compile("(?:" + "|".join(map(re.escape, tokens)) + r")\n?")
 
-    def sample(self, number: int, row: Any) -> Sample:
-        if isinstance(row, json.JSONDecodeError):
-            raise SampleError(f"not JSON: {row.msg} at column {row.colno}")
+    def samples(self, number: int, row: Any) -> Iterator[Sample]:
         if not isinstance(row, dict):
             raise SampleError(f"found {described(row)}; expected an object with id, video or image, conversations")
         row_id = row.get("id", number)
@@ -97,7 +77,7 @@ class _RowReader:
             for name in MEDIA_KINDS
             for path in _paths(name, row.get(name))
         )
-        return Sample(id=str(row_id), turns=self.turns(row.get("conversations")), media=media)
+        yield Sample(id=str(row_id), turns=self.turns(row.get("conversations")), media=media)
 
     def turns(self, conversation: Any) -> tuple[Turn, ...]:
         if not isinstance(conversation, list) or not conversation:
