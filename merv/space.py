@@ -1,10 +1,12 @@
-"""Room for what is to be written, and a folder that appears whole or not at all."""
+"""Room for what is to be written; files and folders that appear whole or not at all."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from merv.errors import ConfigError
 
@@ -15,12 +17,13 @@ OLD = ".old"
 GIGABYTE = 1e9
 
 
-def check_space(folder: Path, num_bytes: int) -> None:
+def check_space(folder: Path, num_bytes: int, *, option: str = "--out") -> None:
     """Refuse to write more than the disk has room for; `folder` need not be there yet.
 
     Args:
         folder: where it is to be written.
         num_bytes: how much.
+        option: the one that names the folder, for the message.
 
     Raises:
         ConfigError: the disk has less; says both in gigabytes of 10^9 bytes.
@@ -30,7 +33,7 @@ def check_space(folder: Path, num_bytes: int) -> None:
     if num_bytes > free:
         raise ConfigError(
             f"{folder} needs {num_bytes / GIGABYTE:.2f} GB and {parent} has {free / GIGABYTE:.2f} GB free; name an "
-            "--out on a larger disk, or make room"
+            f"{option} on a larger disk, or make room"
         )
 
 
@@ -100,3 +103,26 @@ def _swap(new: Path, folder: Path, old: Path) -> None:
             os.replace(old, folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a JSON file as a whole."""
+    write(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a file as a whole."""
+    with replace_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """A place beside `path` to write to, which takes its place at the end; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ import pytest
 
 from merv import space
 from merv.errors import ConfigError
-from merv.space import check_apart, check_space, replaced
+from merv.space import check_apart, check_space, replaced, write
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -107,3 +107,14 @@ def test_a_folder_is_not_replaced_by_what_is_made_of_it(tmp_path):
             check_apart(out, source)
     check_apart(source / "merged", source, tmp_path / "not-there")
     check_apart(tmp_path / "runs" / "b", source)
+
+
+def test_a_file_is_replaced_as_a_whole_or_stays_as_it_was(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    write(path, "first \ud800")
+
+    with pytest.raises(TypeError):
+        write(path, 5)
+
+    assert path.read_text() == "first \\ud800"
+    assert list(tmp_path.iterdir()) == [path]

@@ -111,7 +111,7 @@ def _shown(ref: MediaRef, said: Any, measure: Callable[[MediaRef], float]) -> tu
         duration = measure(ref)
     start = 0.0 if span is None else span.start
     if not start < duration:
-        raise SampleError(f"video `{ref.path}` lasts {duration:g} s; nothing is left from second {start:g} on")
+        raise SampleError(f"video `{ref.where}` lasts {duration:g} s; nothing is left from second {start:g} on")
     return duration, (start, duration)
 
 

@@ -15,13 +15,14 @@ from merv.agent.preparing import Preparing, duration_of
 from merv.agent.record import Candidate, ChainReply, Moment
 from merv.agent.roles import MUPA, RoleModel, read_roles
 from merv.agent.steps import Steps
-from merv.agent.windows import MIN_SECONDS, widened
+from merv.agent.windows import MIN_SECONDS
 from merv.chat import Turn
 from merv.data.sample import Sample
 from merv.errors import ConfigError, SampleError
 from merv.evaluation.tasks.protocols import SHARED
 from merv.models.qwen2_vl.targets import clean_query
 from merv.video.media import MediaRef
+from merv.video.stretches import widened
 
 
 @dataclass

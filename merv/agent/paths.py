@@ -14,11 +14,11 @@ from merv.agent.case import Case
 from merv.agent.record import ChainReply, Moment
 from merv.agent.reflection import cluster, products, vote
 from merv.agent.steps import Found, Steps
-from merv.agent.windows import widened
 from merv.chat import Turn
 from merv.evaluation.parsing import parse_option
 from merv.models.qwen2_vl.targets import clean_query
 from merv.models.qwen2_vl.tokens import RESERVED
+from merv.video.stretches import widened
 
 ANSWERING = (1, 2, 3)
 """The paths that answer a question."""

@@ -114,13 +114,14 @@ def duration_of(ref: MediaRef) -> float:
     """
     from merv.video.decode import FOLDER_FPS
     from merv.video.files import open_video
-    from merv.video.images import list_frames
+    from merv.video.images import frames_of
+    from merv.video.places import place_of
     from merv.video.timeline import read_timeline
 
-    if ref.path.is_dir():
-        return len(list_frames(ref.path)) / FOLDER_FPS
-    with open_video(ref.path, threads=1) as (container, stream):
+    if (files := frames_of(ref)) is not None:
+        return len(files) / FOLDER_FPS
+    with open_video(place_of(ref), threads=1) as (container, stream):
         timeline = read_timeline(container, stream)
     if timeline is None:
-        raise SampleError(f"video `{ref.path}` holds no frames; fetch it again or drop it")
+        raise SampleError(f"video `{ref.where}` holds no frames; fetch it again or drop it")
     return timeline.duration

@@ -8,12 +8,13 @@ from typing import Any
 from merv.agent.case import Case
 from merv.agent.record import Candidate
 from merv.agent.roles import RoleModel
-from merv.agent.windows import guesses, inside
+from merv.agent.windows import guesses
 from merv.chat import Turn
 from merv.data.sample import Sample
 from merv.errors import SampleError
 from merv.evaluation.metrics.spans import Window
 from merv.models.reply import Reply
+from merv.video.stretches import inside
 
 ROLE_TOKENS = 256
 """Longest reply of a planner, grounder or gqa, as published; a plan that is cut off is no plan."""

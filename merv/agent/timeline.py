@@ -1,6 +1,5 @@
 """A picture of one answer: when the candidates are, what the roles make of them, and the moment that was chosen."""
 
-import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 from merv.agent.record import ChainReply
 from merv.evaluation.metrics.spans import Window
+from merv.space import replace_file
 
 MOST_ROWS = 10
 """Candidates drawn; the picture says how many more there are."""
@@ -49,10 +49,8 @@ def draw_timeline(reply: ChainReply, out_png: Path, *, windows: Sequence[Window]
     else:
         time = figure.subplots()
     _draw_times(time, rows, reply.record["shown"], left_out)
-    out_png.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out_png.with_name(f".{out_png.name}.{os.getpid()}")
-    figure.savefig(unfinished, format="png")
-    unfinished.replace(out_png)
+    with replace_file(out_png) as unfinished:
+        figure.savefig(unfinished, format="png")
 
 
 def bars(reply: ChainReply, windows: Sequence[Window] = ()) -> tuple[list[Bar], int]:

@@ -1,4 +1,4 @@
-"""Stretches of a video: which to try when a grounder finds none, and what an answerer is shown.
+"""Stretches of a video: which to try when a grounder finds none, and how much of it an answerer is shown.
 
 Numbers are those of VideoMind (https://github.com/yeliudev/VideoMind, videomind/eval/infer_auto.py and
 videomind/utils/parser.py).
@@ -19,22 +19,6 @@ def min_seconds(task: str) -> float:
     """The published shortest stretch for a task, whatever condition or protocol its name ends in."""
     found = [seconds for name, seconds in TASK_MIN_SECONDS.items() if task == name or task.startswith(f"{name}-")]
     return found[0] if found else MIN_SECONDS
-
-
-def inside(window: Window, shown: Window) -> Window:
-    """The window with its ends in order and within what is shown."""
-    start, end = sorted(min(max(shown[0], second), shown[1]) for second in window)
-    return start, end
-
-
-def widened(window: Window, shown: Window, seconds: float) -> Window:
-    """The window, made at least so many seconds long around its middle, within what is shown."""
-    start, end = inside(window, shown)
-    if end - start < seconds:
-        half = seconds / 2
-        middle = min(shown[1] - half, max(shown[0] + half, (start + end) / 2))
-        start, end = middle - half, middle + half
-    return inside((start, end), shown)
 
 
 def guesses(shown: Window) -> list[Window]:

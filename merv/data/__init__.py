@@ -1,10 +1,15 @@
 """Rows to samples to batches; knows no model."""
 
 from merv.data import (  # noqa: F401 - register datasets
+    choice_datasets,
     conversation_datasets,
+    grounded_question_datasets,
+    moment_datasets,
+    open_ended_datasets,
     role_datasets,
     role_mixtures,
     role_question_datasets,
+    shard_dataset,
     synthetic_roles,
 )
 from merv.data.dataset import PreparedDataset, Source

@@ -1,6 +1,6 @@
 """Sources of samples, and the one place where rows meet model code."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,10 @@ class Source(Sequence[Sample]):
     """Row number in the file of each sample; None when nothing was refused."""
     files: Sequence[Path] = ()
     """Annotation files the samples were read from."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Rows that were not meant for this use or are beyond a limit, by reason."""
+    num_cut: int = 0
+    """Windows that reached over an end of their video and were cut there."""
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -27,6 +31,10 @@ class Source(Sequence[Sample]):
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
         """The sample at `index`."""
         return self.samples[index]
+
+    def ready(self, index: int) -> Sample:
+        """The sample at `index`, once what has to be fetched for it is on the disk; may take long."""
+        return self[index]
 
     def origin(self, index: int) -> tuple[str, int]:
         """Dataset name and row number, for reports."""
@@ -51,7 +59,7 @@ class PreparedDataset:
         Raises:
             SampleError: the row or its media cannot be used.
         """
-        return self.prepare(self.source[index])
+        return self.prepare(self.source.ready(index))
 
     def replacement(self, index: int) -> int:
         """The row that stands in for a bad one: the next, and after the last the first."""

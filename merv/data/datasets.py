@@ -216,6 +216,10 @@ class Mixture(Source):
         """The sample at `index`."""
         return self.sources[self._places[index]][self._indices[index]]
 
+    def ready(self, index: int) -> Sample:
+        """The sample at `index`, once its source has fetched what it needs."""
+        return self.sources[self._places[index]].ready(self._indices[index])
+
     def origin(self, index: int) -> tuple[str, int]:
         """Dataset name and row number where the sample came from."""
         return self.sources[self._places[index]].origin(self._indices[index])

@@ -31,7 +31,7 @@ class BadRow:
     @classmethod
     def of(cls, origin: tuple[str, int], sample: Sample, reason: str) -> "BadRow":
         """The row behind `sample`, with the reason on one line."""
-        path = str(sample.media[0].path) if sample.media else ""
+        path = sample.media[0].where if sample.media else ""
         return cls(dataset=origin[0], row=origin[1], id=sample.id, path=path, reason=" ".join(reason.split()))
 
     def __str__(self) -> str:

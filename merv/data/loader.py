@@ -268,7 +268,7 @@ class _Crew:
         while self._waiting and self.pool.num_idle:
             slot = self._waiting.popleft()
             self._running[self._num_tasks] = slot
-            self.pool.submit(self._num_tasks, self.loader.dataset.source[slot.index])
+            self.pool.submit(self._num_tasks, self.loader.dataset.source.ready(slot.index))
             self._num_tasks += 1
 
     def _note(self, task: int, value: Any, bad: str | None) -> None:

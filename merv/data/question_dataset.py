@@ -1,11 +1,12 @@
 """What datasets of benchmarks' questions share: how a question is asked to train on it, and of which part of a video.
 
 The forms are those VideoMind registers under names of their own, such as nextgqa, nextgqa_crop and nextgqa_grounding
-(https://github.com/yeliudev/VideoMind).
+(https://github.com/yeliudev/VideoMind).  Texts stay as the files have them; VideoMind capitalises them.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -14,10 +15,18 @@ from merv.data.formats.questions import Question, Window
 from merv.data.formats.role_rows import Reading, Skip, read_each
 from merv.data.formats.video_folder import VideoFolder
 from merv.data.role_dataset import RoleDatasetConfig
-from merv.data.role_samples import choice_row, grounded_choice_row, moment_row, tidy_question
+from merv.data.role_samples import (
+    choice_row,
+    grounded_choice_row,
+    known_duration,
+    moment_row,
+    tidy_question,
+    usable_windows,
+)
 from merv.data.sample import Sample
 from merv.errors import ConfigError, SampleError
 from merv.video.media import MediaRef, Span
+from merv.video.stretches import widened
 
 Form = Literal["answer", "grounding", "grounded-answer"]
 
@@ -35,6 +44,9 @@ class QuestionDatasetConfig(RoleDatasetConfig):
     crop: bool = False
     """Show only the part of the video in which the answer shows, from the start of the first window to the end of the
     last; rows without windows are left out."""
+    min_crop_len: float = 16.0
+    """Seconds a crop has at least, around its middle; the default is VideoMind's, which also moves its ends by chance
+    and knows the first window alone.  0 shows the windows and nothing else."""
 
     forms: ClassVar[tuple[Form, ...]] = ("answer",)
     """Forms the rows can be asked in."""
@@ -60,49 +72,78 @@ class QuestionDatasetConfig(RoleDatasetConfig):
             videos: Folder of the videos.
         """
         folder = VideoFolder(videos)
+        crop = self.min_crop_len if self.crop else None
 
         def samples_of(number: int, row: Any) -> Iterator[Sample]:
-            question = question_of(row)
-            yield question_sample(question, folder.find(question.video), form=self.form, crop=self.crop)
+            asked = question_of(row)
+            question = replace(asked, id=f"{self.name}-{asked.id}")
+            media = folder.find(question.video, *question.also)
+            yield question_sample(question, media, form=self.form, crop=crop)
 
         return read_each(rows, samples_of, dataset=self.name, path=path)
 
 
-def question_sample(question: Question, media: MediaRef, *, form: Form = "answer", crop: bool = False) -> Sample:
+def question_sample(
+    question: Question, media: MediaRef, *, form: Form = "answer", crop: float | None = None
+) -> Sample:
     """A question as a sample to train on.
+
+    Windows that reach over an end of the video are cut there, those without length count for nothing, and others that
+    lie outside or run backwards are refused where they are needed; an answer from all of the video is asked without.
 
     Args:
         question: What the row says.
         media: Its video, all of it; `span` is put on here.
         form: What is asked.
-        crop: Show the part with the answer alone, whose seconds then count from its start.
+        crop: Show the part with the answer alone, and at least so many seconds; None shows what the row is about.
 
     Raises:
         SampleError: the row lacks what the form asks, or holds it wrongly.
-        Skip: a crop of a row without windows.
+        Skip: a moment is needed, and the row has no window, or none with a length.
     """
-    if form != "answer":
-        shown, duration, windows = _shown(question, media)
-        if form == "grounding":
-            return moment_row(question.id, question.text, windows, duration, shown)
-        return grounded_choice_row(
-            question.id, question.text, question.options, _place(question), windows, duration, shown
-        )
-    shown, seconds, seen = _cut_to_answer(question, media) if crop else _shown(question, media)
-    if not question.options:
-        return _free_answer(question, shown, seconds)
-    return choice_row(question.id, question.text, question.options, _place(question), shown, seconds, seen)
+    if form == "answer":
+        return _answer(question, media) if crop is None else _answer_from_crop(question, media, crop)
+    shown, duration, windows = _shown(question, media)
+    windows = _with_length(windows)
+    if form == "grounding":
+        return moment_row(question.id, question.text, windows, duration, shown)
+    place = _place(question)
+    return grounded_choice_row(question.id, question.text, question.options, place, windows, duration, shown)
 
 
-def _free_answer(question: Question, media: MediaRef, seconds: float | None) -> Sample:
-    if not isinstance(question.answer, str) or not question.answer.strip():
+def _answer(question: Question, media: MediaRef) -> Sample:
+    shown, duration, windows = _shown(question, media)
+    if isinstance(question.answer, str):
+        return _free_answer(question, shown, duration)
+    try:
+        usable_windows(windows, math.inf if duration is None else duration)
+    except SampleError:
+        windows = []  # nobody asks for them here
+    return choice_row(question.id, question.text, question.options, _place(question), shown, duration, windows)
+
+
+def _answer_from_crop(question: Question, media: MediaRef, least: float) -> Sample:
+    """Its duration is that of the whole video, which is what limits mean."""
+    whole = math.inf if question.duration is None else known_duration(question.duration)
+    starts, ends = zip(*usable_windows(_with_length(question.windows), whole), strict=True)
+    about = (0.0, whole) if question.span is None else (question.span.start, question.span.end)
+    shown = replace(media, span=Span(*widened((min(starts), max(ends)), about, least)))
+    if isinstance(question.answer, str):
+        return _free_answer(question, shown, question.duration)
+    return choice_row(question.id, question.text, question.options, _place(question), shown, question.duration)
+
+
+def _free_answer(question: Question, media: MediaRef, duration: float | None) -> Sample:
+    asked, answer = tidy_question(question.text), str(question.answer).strip()
+    if not answer:
         raise SampleError(f"answer: found {question.answer!r}; expected words")
-    asked = tidy_question(question.text)
-    meta = {"task": "answer", "question": asked, **({} if seconds is None else {"duration": seconds})}
-    return Sample(question.id, (Turn("user", asked), Turn("assistant", question.answer.strip())), (media,), meta=meta)
+    meta = {"task": "answer", "question": asked, **({} if duration is None else {"duration": duration})}
+    return Sample(question.id, (Turn("user", asked), Turn("assistant", answer)), (media,), meta=meta)
 
 
 def _place(question: Question) -> int:
+    if not question.options:
+        raise SampleError("no options to choose from; form grounding asks for the moment alone")
     if not isinstance(question.answer, int):
         raise SampleError(f"the answer is none of its {len(question.options)} options")
     return question.answer
@@ -114,33 +155,25 @@ def _shown(question: Question, media: MediaRef) -> tuple[MediaRef, float | None,
         return media, question.duration, list(question.windows)
     start = question.span.start
     windows = [(first - start, last - start) for first, last in question.windows]
-    return MediaRef(media.path, media.kind, question.span), question.span.duration, windows
+    return replace(media, span=question.span), question.span.duration, windows
 
 
-def _cut_to_answer(question: Question, media: MediaRef) -> tuple[MediaRef, float | None, list[Window]]:
-    """The same for the part with the answer alone, which needs no windows any more."""
-    if not question.windows:
-        raise Skip("without a window to cut the video to")
-    starts, ends = zip(*question.windows, strict=True)
-    span = _span(min(starts), max(ends))
-    return MediaRef(media.path, media.kind, span), span.duration, []
-
-
-def _span(start: float, end: float) -> Span:
-    try:
-        span = Span(max(start, 0.0), end)
-    except ValueError as error:
-        raise SampleError(f"window {start:g} - {end:g} s runs backwards") from error
-    if not span.duration:
-        raise SampleError(f"window {start:g} - {end:g} s has no length")
-    return span
+def _with_length(windows: Sequence[Window]) -> list[Window]:
+    """The windows that do not end where they begin."""
+    found = [window for window in windows if window[0] != window[1]]
+    if not found:
+        raise Skip("whose window has no length" if windows else "without a window")
+    return found
 
 
 def _check_form(config: QuestionDatasetConfig) -> None:
     if config.form not in config.forms:
         raise ConfigError(
-            f"dataset `{config.name}` has no form `{config.form}`: its rows say nothing of it; it has "
-            f"{', '.join(config.forms)}"
+            f"form is {config.form}, of which rows of `{config.name}` say nothing; take {' or '.join(config.forms)}"
         )
-    if config.crop and (config.form != "answer" or len(config.forms) == 1):
-        raise ConfigError(f"dataset `{config.name}`: crop goes with form answer, of rows that say where it shows")
+    if config.crop and config.form != "answer":
+        raise ConfigError(f"crop goes with form answer, not with {config.form}")
+    if config.crop and len(config.forms) == 1:
+        raise ConfigError(f"crop: rows of `{config.name}` do not say where the answer shows")
+    if not config.min_crop_len >= 0:
+        raise ConfigError(f"min_crop_len is {config.min_crop_len:g}; it must be at least 0")

@@ -77,7 +77,8 @@ class RoleDatasetConfig(DatasetConfig):
         log.info("dataset `%s`: %s", self.name, account)
         samples = Picked(reading.samples, kept)
         rows = array("I", (reading.rows[place] for place in kept))
-        return Source(self.name, samples, reading.bad_rows, rows, [path for path in self.files() if path.is_file()])
+        files = [path for path in self.files() if path.is_file()]
+        return Source(self.name, samples, reading.bad_rows, rows, files, dict(left_out), reading.num_cut)
 
     def _beyond(self, seconds: float, num_words: int) -> str:
         """Which limit a row is beyond; empty for none.  Rows without a duration (nan) are beyond none of them."""

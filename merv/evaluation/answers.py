@@ -1,8 +1,6 @@
 """The answers of one evaluation on disk: appended as they come, read again after a stop, joined at the end."""
 
-import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -14,6 +12,7 @@ from merv.errors import ConfigError, RunStopped
 from merv.evaluation.task import Item, Parsed, Task
 from merv.models.reply import Reply
 from merv.runtime import rank, world_size
+from merv.space import write
 
 PREDICTIONS = "predictions.jsonl"
 PATIENCE_S = 3600.0
@@ -153,20 +152,3 @@ def _rows(path: Path) -> Iterator[Row]:
             yield json.loads(line)
         except json.JSONDecodeError:
             continue
-
-
-def hash_of(value: Any) -> str:
-    """SHA-256 of a value as JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Replace a JSON file as a whole."""
-    write(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
-
-
-def write(path: Path, text: str) -> None:
-    """Replace a file as a whole."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
-    unfinished.replace(path)

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -104,10 +104,10 @@ def _middle(sample: Sample, ref: MediaRef) -> MediaRef:
         return ref
     if ref.span is not None and ref.span.end != float("inf"):
         middle = (ref.span.start + ref.span.end) / 2
-        return MediaRef(ref.path, ref.kind, Span(middle, middle))
+        return replace(ref, span=Span(middle, middle))
     duration = sample.meta.get("duration")
     if duration is None:
         raise ConfigError(
             f"question `{sample.id}` has no duration; single-frame needs the seconds of each video in the list"
         )
-    return MediaRef(ref.path, ref.kind, Span(duration / 2, duration / 2))
+    return replace(ref, span=Span(duration / 2, duration / 2))

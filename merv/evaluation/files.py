@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from merv.data.formats.parquet_rows import parquet_rows
 from merv.errors import ConfigError
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".gif")
@@ -38,7 +39,7 @@ def read_rows(path: Path, *, get: str = "download it") -> list[dict[str, Any]]:
     if not path.is_file():
         raise ConfigError(f"annotation file {path} is missing; {get}, or set another path")
     if path.suffix == ".parquet":
-        rows: list[Any] = _parquet(path)
+        rows: list[Any] = parquet_rows(path)
     elif path.suffix == ".csv":
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -58,14 +59,6 @@ def _lines(path: Path) -> Iterator[Any]:
                 yield json.loads(line)
             except json.JSONDecodeError as error:
                 raise ConfigError(f"{path} line {number} is not JSON: {error}; download it again") from error
-
-
-def _parquet(path: Path) -> list[Any]:
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError as error:
-        raise ConfigError(f"{path} is parquet, which needs pyarrow: pip install 'merv[parquet]'") from error
-    return parquet.read_table(path).to_pylist()
 
 
 def field(row: dict[str, Any], name: str, where: str) -> Any:

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from merv.data.sample import Sample
+from merv.endpoint.cache import hash_of
 from merv.errors import ConfigError
 from merv.evaluation.answering import Answering, ModelAnswering
-from merv.evaluation.answers import PREDICTIONS, Answers, Row, hash_of, write_json
+from merv.evaluation.answers import PREDICTIONS, Answers, Row
 from merv.evaluation.files import VIDEO_SUFFIXES
 from merv.evaluation.task import Item, Task
 from merv.models.base import VideoLM
 from merv.runtime import is_main, rank, world_size
+from merv.space import write_json
 from merv.training.progress import Progress
 
 RESULTS, CARD = "results.json", "card.json"
@@ -155,7 +157,7 @@ def _card(answering: Answering, task: Task, samples: Sequence[Sample], about: Ma
 def _shown(samples: Sequence[Sample]) -> list[Any]:
     """What is shown with each question; a video's suffix is known only once it is there, so it does not count."""
     return [
-        [(ref.kind, str(ref.path).removesuffix(_suffix(ref.path)), str(ref.span)) for ref in sample.media]
+        [(ref.kind, ref.where.removesuffix(_suffix(ref.path)), str(ref.span)) for ref in sample.media]
         for sample in samples
     ]
 

@@ -18,6 +18,7 @@ from merv.models.answering import Media, answer_all, answer_in_pieces, samples_o
 from merv.models.lora import add_lora, merge_lora, silenced
 from merv.models.prompted import Prompts
 from merv.models.reply import Reply
+from merv.models.seen import Seen, as_they_are
 from merv.models.stage import TRAINED_PARTS, LoraConfig, StageConfig, StageName
 from merv.registry import Registry
 from merv.video.media import MediaKind
@@ -120,6 +121,14 @@ class Processor(ABC):
 
     def expect(self, kinds: Collection[MediaKind]) -> None:  # noqa: B027 - most families show all kinds alike
         """Hear which kinds of media the rows of the data hold, before anything is prepared."""
+
+    def seen(self, sample: Sample) -> list[Seen]:
+        """The frames the model is shown of a sample, before they are normalised or cut into patches.
+
+        Raises:
+            SampleError: its media cannot be used.
+        """
+        return as_they_are(sample)
 
     def length(self, sample: Sample) -> int:
         """Rough number of text tokens, without opening anything; samplers group by it."""

@@ -12,7 +12,7 @@ from merv.agent.roles import as_role_model, read_roles
 from merv.agent.timeline import draw_timeline
 from merv.data.sample import Sample
 from merv.errors import SampleError
-from merv.evaluation.answers import write_json
+from merv.space import write_json
 
 if TYPE_CHECKING:
     from merv.runs.ask import AskConfig

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from merv.conf.options import words_apart
 from merv.errors import ConfigError
-from merv.evaluation.answers import PREDICTIONS, write_json
+from merv.evaluation.answers import PREDICTIONS
 from merv.evaluation.compare import compare, table
 from merv.evaluation.runner import CARD
+from merv.space import write_json
 
 NAMES = ("a", "b")
 

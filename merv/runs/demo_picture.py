@@ -1,13 +1,13 @@
 """The role models' tour as a picture: for some held-out clips, when it happens and when the model says it does."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from merv.data.sample import Sample
 from merv.evaluation.metrics.spans import Window, iou
+from merv.space import replace_file
 
 MOST_ROWS = 10
 TRUE, SAID = "#15803d", "#c2410c"
@@ -47,7 +47,5 @@ def draw_moments(rows: Sequence[Row], out_png: Path) -> None:
     axes.tick_params(axis="y", length=0)
     marks = [axes.barh(0, 0, color=TRUE), axes.barh(0, 0, color=SAID)]
     figure.legend(marks, ["when it happens", "when the model says"], loc="outside upper left", ncols=2, fontsize=9)
-    out_png.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out_png.with_name(f".{out_png.name}.{os.getpid()}")
-    figure.savefig(unfinished, format="png")
-    unfinished.replace(out_png)
+    with replace_file(out_png) as unfinished:
+        figure.savefig(unfinished, format="png")

@@ -5,7 +5,6 @@ import logging
 import platform
 import subprocess
 from collections.abc import Collection
-from hashlib import file_digest
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import merv
 from merv.conf import files
 from merv.data.dataset import Source
 from merv.errors import CheckpointError, ConfigError, MervError
+from merv.filters.lineage import filters_above, hash_of_file
 from merv.models.base import VideoLM
 from merv.models.hf_vlm.net import HfVlm
 from merv.models.hf_vlm.run_folder import is_vlm_folder, start_from, write_run
@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 STARTS_FROM = {"align": (), "full-align": (), "finetune": ("full-align", "align")}
 STARTS_FROM["full-finetune"] = ("finetune", *STARTS_FROM["finetune"])
 """Stages a stage looks for among earlier runs of the same model."""
+MEDIA_LOOKED_AT = 1000
+"""Samples whose media are asked which filter chose them."""
 MAY_CHANGE = (
     "enable_gradient_checkpointing",
     "enable_mixed_precision_training",
@@ -248,6 +250,7 @@ def write_lineage(config: PretrainConfig, source: Source, world_size: int, paren
         "stage": config.stage,
         "parents": parents,
         "data": {str(path): hash_of_file(path) for path in source.files},
+        "filters": filters_of(source),
         "world_size": world_size,
         "merv": merv.__version__,
         "python": platform.python_version(),
@@ -258,10 +261,14 @@ def write_lineage(config: PretrainConfig, source: Source, world_size: int, paren
     (config.run_dir / "lineage.json").write_text(json.dumps(lineage, indent=1))
 
 
-def hash_of_file(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+def filters_of(source: Source) -> dict[str, Any]:
+    """What filters left beside or above a dataset's annotation files and its media, by file.
+
+    Of the media those of `MEDIA_LOOKED_AT` samples, evenly spread: they share folders.
+    """
+    step = max(1, len(source) // MEDIA_LOOKED_AT)
+    media = {ref.path.parent for index in range(0, len(source), step) for ref in source[index].media}
+    return filters_above([*source.files, *media])
 
 
 def _commit() -> str | None:

@@ -1,7 +1,9 @@
-"""Commands of two words, such as `merv export merge`: the second one chooses."""
+"""Commands of two words, such as `merv export merge`: the second one chooses; words that name a dataset."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 
+from merv.conf.options import with_value, words_apart
 from merv.errors import ConfigError
 from merv.registry import did_you_mean
 
@@ -30,3 +32,27 @@ def command_word(args: Sequence[str], actions: Mapping[str, Action], usage: str,
         tail = did_you_mean(word, actions).replace("registered:", "there is:")
         raise ConfigError(f"{refusal.format(word=word)}; {tail}")
     return actions[word](args, write)
+
+
+def dataset_named(args: Sequence[str], word: str, usage: str, *, flags: Sequence[str] = ()) -> list[str]:
+    """The words of `merv data WORD NAME ...` as options, the name as `--dataset.type`.
+
+    Args:
+        args: The words, `word` among them.
+        word: What is done with the dataset.
+        usage: How it is written, for messages.
+        flags: Options that may stand without a value.
+
+    Raises:
+        ConfigError: there is no dataset, or a word that belongs to no option.
+    """
+    words, options = words_apart(reduce(lambda rest, flag: with_value(flag, rest), flags, list(args)))
+    names = [found for found in words if found != word]
+    if len(names) > 1:
+        raise ConfigError(f"`{names[1]}` is no option: {usage}")
+    if names:
+        return [f"--dataset.type={names[0]}", *options]
+    given = {option.partition("=")[0] for option in options}
+    if not given & {"--dataset.type", "--config_path", "--help", "-h"}:
+        raise ConfigError(f"which dataset? {usage}")
+    return options

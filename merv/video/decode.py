@@ -2,9 +2,8 @@
 
 import logging
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from av.video.frame import VideoFrame
@@ -14,8 +13,9 @@ from torch import Tensor
 from merv.errors import SampleError
 from merv.video.budget import VisualBudget
 from merv.video.files import FramePicker, open_video
-from merv.video.images import list_frames, read_image
+from merv.video.images import frames_of, read_image
 from merv.video.media import MediaRef, Span
+from merv.video.places import Place, place_of
 from merv.video.sampling import uniform_indices
 from merv.video.timeline import Timeline, budgeted_frames, choose_frames, even_timeline, read_timeline
 from merv.video.transforms import resize_frames
@@ -64,9 +64,11 @@ def read_clip(ref: MediaRef, num_frames: int, *, folder_fps: float = FOLDER_FPS,
     """
     assert num_frames >= 1, f"{num_frames} frames asked for"
     if ref.kind == "image":
-        return Clip(read_image(ref.path)[None], times=(0.0,), duration=0.0)
-    if ref.path.is_dir():
-        return _read_folder(ref, lambda total: uniform_indices(total, num_frames, folder_fps, ref.span), folder_fps)
+        return Clip(read_image(place_of(ref))[None], times=(0.0,), duration=0.0)
+    if (files := frames_of(ref)) is not None:
+        return _read_folder(
+            ref, files, lambda total: uniform_indices(total, num_frames, folder_fps, ref.span), folder_fps
+        )
     return _read_file(ref, lambda timeline: choose_frames(timeline, num_frames, ref.span), threads)
 
 
@@ -88,9 +90,9 @@ def read_sampled(
         SampleError: the file is missing, holds no such media, nothing of it decodes, its frames are too long for their
             width, or the span begins where the video has ended.
     """
-    fit = _fitting(ref.path, budget) if resize else _as_it_is
+    fit = _fitting(ref.where, budget) if resize else _as_it_is
     if ref.kind == "image":
-        return Clip(fit(read_image(ref.path))[None], times=(0.0,), duration=0.0)
+        return Clip(fit(read_image(place_of(ref)))[None], times=(0.0,), duration=0.0)
 
     def of_folder(total: int) -> list[int]:
         _check_start(ref, total / folder_fps)
@@ -100,8 +102,8 @@ def read_sampled(
         _check_start(ref, timeline.duration)
         return budgeted_frames(timeline, budget, ref.span)
 
-    if ref.path.is_dir():
-        return _read_folder(ref, of_folder, folder_fps, fit)
+    if (files := frames_of(ref)) is not None:
+        return _read_folder(ref, files, of_folder, folder_fps, fit)
     return _read_file(ref, of_file, threads, fit)
 
 
@@ -126,25 +128,25 @@ def read_chosen(
         SampleError: the file is missing, holds no such media, nothing of it decodes, its frames are too long for their
             width, or the span begins where the video has ended.
     """
-    fit = _as_it_is if budget is None else _fitting(ref.path, budget)
+    fit = _as_it_is if budget is None else _fitting(ref.where, budget)
     if ref.kind == "image":
-        return Clip(fit(read_image(ref.path))[None], times=(0.0,), duration=0.0)
+        return Clip(fit(read_image(place_of(ref)))[None], times=(0.0,), duration=0.0)
 
     def within(timeline: Timeline) -> list[int]:
         _check_start(ref, timeline.duration)
         return choose(timeline)
 
-    if ref.path.is_dir():
-        return _read_folder(ref, lambda total: within(even_timeline(total, folder_fps)), folder_fps, fit)
+    if (files := frames_of(ref)) is not None:
+        return _read_folder(ref, files, lambda total: within(even_timeline(total, folder_fps)), folder_fps, fit)
     return _read_file(ref, within, threads, fit)
 
 
-def _fitting(path: Path, budget: VisualBudget) -> Fit:
+def _fitting(where: str, budget: VisualBudget) -> Fit:
     def fit(picture: Tensor) -> Tensor:
         try:
             size = budget.size(*picture.shape[-2:])
         except SampleError as error:
-            raise SampleError(f"`{path}`: {error}; crop or drop it") from error
+            raise SampleError(f"`{where}`: {error}; crop or drop it") from error
         return resize_frames(picture[None], size)[0] if picture.ndim == 3 else resize_frames(picture, size)
 
     return fit
@@ -154,7 +156,7 @@ def _check_start(ref: MediaRef, duration: float) -> None:
     """Refuse a span with nothing of the video in it."""
     if ref.span is not None and ref.span.start >= duration:
         raise SampleError(
-            f"`{ref.path}` lasts {duration:.2f} s, but the span begins at {ref.span.start:.2f} s; correct the seconds"
+            f"`{ref.where}` lasts {duration:.2f} s, but the span begins at {ref.span.start:.2f} s; correct the seconds"
         )
 
 
@@ -168,14 +170,15 @@ def _as_it_is(picture: Tensor) -> Tensor:
     return picture
 
 
-def _read_folder(ref: MediaRef, choose: Callable[[int], list[int]], fps: float, fit: Fit = _as_it_is) -> Clip:
-    files = list_frames(ref.path)
+def _read_folder(
+    ref: MediaRef, files: Sequence[Place], choose: Callable[[int], list[int]], fps: float, fit: Fit = _as_it_is
+) -> Clip:
     numbers = choose(len(files))
     pictures = {number: fit(read_image(files[number])) for number in sorted(set(numbers))}
     sizes = {tuple(picture.shape[1:]) for picture in pictures.values()}
     if len(sizes) > 1:
         found = " and ".join(f"{width}x{height}" for height, width in sorted(sizes)[:2])
-        raise SampleError(f"folder `{ref.path}` mixes frames of {found}; expected those of one video")
+        raise SampleError(f"folder `{ref.where}` mixes frames of {found}; expected those of one video")
     rows = torch.stack([pictures[number].permute(1, 2, 0) for number in numbers])
     times = tuple(number / fps for number in numbers)
     duration = len(files) / fps
@@ -183,14 +186,15 @@ def _read_folder(ref: MediaRef, choose: Callable[[int], list[int]], fps: float, 
 
 
 def _read_file(ref: MediaRef, choose: Callable[[Timeline], list[int]], threads: int, fit: Fit = _as_it_is) -> Clip:
-    with open_video(ref.path, threads) as (container, stream):
+    place = place_of(ref)
+    with open_video(place, threads) as (container, stream):
         timeline = read_timeline(container, stream)
         if timeline is None:
-            raise SampleError(f"video `{ref.path}` holds no frames; fetch it again or drop it")
+            raise SampleError(f"video `{place}` holds no frames; fetch it again or drop it")
         numbers = choose(timeline)
         wanted = sorted(set(numbers))
-        picker = FramePicker(ref.path, container, stream, timeline)
-        pixels = _Pixels(ref.path, len(wanted), fit)
+        picker = FramePicker(place, container, stream, timeline)
+        pixels = _Pixels(place, len(wanted), fit)
         for number, frame in picker.pick(wanted):
             pixels.add(number, frame)
     frames = pixels.take(numbers)
@@ -198,7 +202,7 @@ def _read_file(ref: MediaRef, choose: Callable[[Timeline], list[int]], threads: 
     note = ""
     if lost or picker.num_damaged:
         note = f"{picker.num_damaged} damaged packets; neighbours stand in for {len(lost)} of {len(wanted)} frames"
-        _log.warning("video `%s`: %s", ref.path, note)
+        _log.warning("video `%s`: %s", place, note)
     times = timeline.times
     shown = _shown(ref, timeline.duration)
     return Clip(frames, tuple(times[number] for number in numbers), timeline.duration, note, shown)
@@ -207,8 +211,8 @@ def _read_file(ref: MediaRef, choose: Callable[[Timeline], list[int]], threads: 
 class _Pixels:
     """Collects decoded frames, upright and in RGB, as rows of one tensor."""
 
-    def __init__(self, path: Path, capacity: int, fit: Fit) -> None:
-        self.path = path
+    def __init__(self, place: Place, capacity: int, fit: Fit) -> None:
+        self.place = place
         self.capacity = capacity
         self.fit = fit
         self.at_once = False
@@ -236,7 +240,7 @@ class _Pixels:
     def take(self, numbers: list[int]) -> Tensor:
         """Frames by number, the nearest one for those that never came.  -> uint8 (T, 3, H, W)."""
         if self.store is None:
-            raise SampleError(f"video `{self.path}`: none of the {self.capacity} frames wanted decodes; drop it")
+            raise SampleError(f"video `{self.place}`: none of the {self.capacity} frames wanted decodes; drop it")
         if self.at_once:
             self.store = self.fit(self.store.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         known = sorted(self.rows)

@@ -6,9 +6,8 @@ nothing else refers to are left out unless wanted; neither changes a pixel of th
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import av
 from av.container import InputContainer
@@ -17,7 +16,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from merv.errors import SampleError
-from merv.video.images import check_file, check_pixels, one_line
+from merv.video.images import check_pixels, one_line
+from merv.video.places import Piece, Place, check_place, opened
 from merv.video.timeline import Timeline
 
 SEEK_GAIN = 4
@@ -28,7 +28,7 @@ CODECS_WITH_SKIPPING = frozenset({"h264", "hevc"})
 
 
 @contextmanager
-def open_video(path: Path, threads: int) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(place: Place, threads: int) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The file and the stream a player would show.
 
     With several video streams it is the one FFmpeg ranks best, as in decord, torchcodec and the ffmpeg command; cover
@@ -37,28 +37,41 @@ def open_video(path: Path, threads: int) -> Iterator[tuple[InputContainer, Video
     Raises:
         SampleError: missing, empty, no video or frames too large; also when the body finds the file unreadable.
     """
-    check_file(path, "video")
+    check_place(place, "video")
     try:
-        # The prefix keeps names with a colon from being read as URLs, the list keeps playlists from opening any.
-        with av.open(f"file:{path}", options={"protocol_whitelist": "file,crypto,data"}) as container:
+        with _container(place) as container:
             stream = _video_stream(container)
             if stream is None:
                 kinds = sorted({str(s.type) for s in container.streams}) or ["nothing"]
-                raise SampleError(f"video `{path}` has no video stream, only {', '.join(kinds)}; drop it")
+                raise SampleError(f"video `{place}` has no video stream, only {', '.join(kinds)}; drop it")
             if stream.codec_context is None:
-                raise SampleError(f"video `{path}` has a codec FFmpeg does not know; convert it to H.264 or drop it")
-            check_pixels(path, stream.codec_context.width, stream.codec_context.height)
+                raise SampleError(f"video `{place}` has a codec FFmpeg does not know; convert it to H.264 or drop it")
+            check_pixels(place, stream.codec_context.width, stream.codec_context.height)
             stream.codec_context.thread_count = threads
             yield container, stream
     except av.FFmpegError as error:
-        raise SampleError(f"video `{path}` cannot be read: {one_line(error)}; fetch it again or drop it") from error
+        raise SampleError(f"video `{place}` cannot be read: {one_line(error)}; fetch it again or drop it") from error
+
+
+@contextmanager
+def _container(place: Place) -> Iterator[InputContainer]:
+    """What FFmpeg makes of a file or of a piece of one."""
+    with ExitStack() as stack:
+        if isinstance(place, Piece):  # a playlist in a shard opens nothing at all
+            file = stack.enter_context(opened(place))
+            yield stack.enter_context(av.open(file, mode="r", options={"protocol_whitelist": "crypto,data"}))
+            return
+        # The prefix keeps names with a colon from being read as URLs, the list keeps playlists from opening any.
+        yield stack.enter_context(
+            av.open(f"file:{place}", mode="r", options={"protocol_whitelist": "file,crypto,data"})
+        )
 
 
 @dataclass
 class FramePicker:
     """Decodes chosen frames of one open file in ascending order."""
 
-    path: Path
+    place: Place
     container: InputContainer
     stream: VideoStream
     timeline: Timeline
@@ -89,7 +102,7 @@ class FramePicker:
 
     def _from_the_start(self, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
         """Where seeking failed or went past its target, decode everything before it."""
-        with open_video(self.path, self._threads) as (container, stream):
+        with open_video(self.place, self._threads) as (container, stream):
             for number, frame in self._by_stamp(container, stream, wanted):
                 if frame is not None:
                     yield number, frame
@@ -120,7 +133,7 @@ class FramePicker:
     def _by_order(self, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
         """The n-th frame that comes out of the decoder, for streams without usable stamps."""
         pending, shown = deque(wanted), None
-        with open_video(self.path, self._threads) as (container, stream):
+        with open_video(self.place, self._threads) as (container, stream):
             for number, frame in enumerate(self._frames(container, stream, stamps=None)):
                 shown = frame
                 if number == pending[0]:

@@ -2,6 +2,8 @@
 
 import re
 import struct
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from merv.errors import SampleError
+from merv.video.media import MediaRef
+from merv.video.places import Piece, Place, check_place, opened, pieces_of
 
 MAX_PIXELS = 100_000_000
 """Pixels of one frame beyond which a file is refused: it would take the memory of a whole batch."""
@@ -20,25 +24,40 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
 
 
-def read_image(path: Path) -> Tensor:
+def read_image(place: Place) -> Tensor:
     """The picture as a viewer shows it.  -> uint8 (3, H, W), channels last in memory.
+
+    Raises:
+        SampleError: as `open_image` does.
+    """
+    return torch.from_numpy(np.array(open_image(place))).permute(2, 0, 1)
+
+
+def open_image(place: Place, at_least: int | None = None) -> Image.Image:
+    """The picture as a viewer shows it, in RGB.
 
     EXIF orientation is applied, transparency is laid on white, 16-bit grey is scaled to 8 bits; of several pages or
     animation frames it is the first.
 
+    Args:
+        place: the file, or a piece of one.
+        at_least: pixels each side has to keep; a larger JPEG is decoded at a half, quarter or eighth of its size,
+            which is faster.  None decodes all of it.
+
     Raises:
         SampleError: the file is missing, damaged, no image or larger than `MAX_PIXELS`.
     """
-    check_file(path, "image")
+    check_place(place, "image")
     try:
-        with Image.open(path) as image:
-            check_pixels(path, *image.size)
-            rgb = _to_rgb(ImageOps.exif_transpose(image))
+        with opened(place) if isinstance(place, Piece) else nullcontext(place) as file, Image.open(file) as image:
+            check_pixels(place, *image.size)
+            if at_least is not None:
+                image.draft(None, (at_least, at_least))
+            return _to_rgb(ImageOps.exif_transpose(image))
     except SampleError:
         raise
     except _UNREADABLE as error:
-        raise SampleError(f"image `{path}` cannot be read: {one_line(error)}; replace or drop it") from error
-    return torch.from_numpy(np.array(rgb)).permute(2, 0, 1)
+        raise SampleError(f"image `{place}` cannot be read: {one_line(error)}; replace or drop it") from error
 
 
 def list_frames(folder: Path) -> list[Path]:
@@ -53,20 +72,18 @@ def list_frames(folder: Path) -> list[Path]:
     return sorted(files, key=_natural)
 
 
-def check_file(path: Path, what: str) -> None:
-    """Refuse a path with nothing to read behind it.
+def frames_of(ref: MediaRef) -> Sequence[Place] | None:
+    """The images of a folder that stands for a video, in order; None for any other medium.
 
     Raises:
-        SampleError: missing, not a file, or empty.
+        SampleError: the folder holds none.
     """
-    if not path.is_file():
-        found = "is a folder" if path.is_dir() else "does not exist"
-        raise SampleError(f"{what} `{path}` {found}; check the row and the dataset's media folder")
-    if path.stat().st_size == 0:
-        raise SampleError(f"{what} `{path}` is empty (0 bytes); fetch it again")
+    if ref.within is not None:
+        return pieces_of(ref) if ref.within.is_folder else None
+    return list_frames(ref.path) if ref.path.is_dir() else None
 
 
-def check_pixels(path: Path, width: int, height: int) -> None:
+def check_pixels(place: Place, width: int, height: int) -> None:
     """Refuse frames no memory should be spent on.
 
     Raises:
@@ -74,7 +91,7 @@ def check_pixels(path: Path, width: int, height: int) -> None:
     """
     if not 0 < width * height <= MAX_PIXELS:
         limit = f"{MAX_PIXELS // 1_000_000} million pixels"
-        raise SampleError(f"`{path}` has frames of {width}x{height}; expected 1 to {limit}: replace or drop it")
+        raise SampleError(f"`{place}` has frames of {width}x{height}; expected 1 to {limit}: replace or drop it")
 
 
 def one_line(error: BaseException) -> str:

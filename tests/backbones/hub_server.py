@@ -1,12 +1,14 @@
 """A hub on this machine: answers what the client of the Hugging Face hub asks, and refuses as the real one does.
 
 Answers were written after what huggingface_hub 2.4 asks and reads (https://github.com/huggingface/huggingface_hub):
-`/<repo>/resolve/<main or commit>/<file>`, `/api/models/<repo>/revision/main` and `/api/models/<repo>/tree/<commit>`.
+`/<repo>/resolve/<main or commit>/<file>`, `/api/models/<repo>/revision/main` and `/api/models/<repo>/tree/<commit>`,
+and the same of datasets.  Files in `lfs` are redirected to `/cdn/`; `plain` is any other web server, at `/plain/`.
 """
 
 import hashlib
 import json
 import re
+import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +20,7 @@ REFUSALS = {
     "gated": (403, "GatedRepo", "Access to this model is restricted and you are not in the authorized list."),
     "no such repository": (401, "RepoNotFound", "Repository not found"),
     "no such file": (404, "EntryNotFound", "Entry not found"),
+    "no such revision": (404, "RevisionNotFound", "Invalid rev id"),
     "bad token": (401, None, "Invalid credentials in Authorization header"),
     "broken": (500, None, "Internal Error"),
 }
@@ -37,6 +40,22 @@ class FakeHub(ThreadingHTTPServer):
         """Repository -> a key of REFUSALS."""
         self.cuts: dict[str, int | None] = {}
         """File -> how many times its connection breaks half-way; None: every time."""
+        self.lfs: set[str] = set()
+        """Files whose checksum is listed, and whose bytes come from elsewhere."""
+        self.sums: dict[str, str] = {}
+        """File -> a checksum to list in place of its own."""
+        self.plain: dict[str, bytes] = {}
+        """What the other web server holds."""
+        self.ignores_ranges = False
+        """Whether the other web server sends all of a file whatever is asked for."""
+        self.busy = 0
+        """How many times a file is answered by 503 before it is sent."""
+        self.num_sent: dict[str, int] = {}
+        """Bytes that went out, by file."""
+        self.tokens: list[str | None] = []
+        """Authorization of the requests to `/cdn/` and `/plain/`."""
+        self.own_tokens: list[str | None] = []
+        """Authorization of the requests to the hub itself."""
         self.asked: list[str] = []
         """Requests for something of a repository, in order, as `GET /path`."""
 
@@ -64,7 +83,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self):
         path = self.path.partition("?")[0]
-        found = re.fullmatch(rf"(?:/api/models)?/([^/]+/[^/]+)/(resolve|revision|tree)/(?:main|{COMMIT})/?(.*)", path)
+        if path.startswith(("/plain/", "/cdn/")):
+            return self.answer_elsewhere(path)
+        found = re.fullmatch(rf"{ROOTS}/([^/]+/[^/]+)/(resolve|revision|tree)/(?:main|{COMMIT})/?(.*)", path)
+        self.server.own_tokens.append(self.headers.get("Authorization"))
         repo, kind, rest = found.groups() if found else ("", "", "")
         if found:  # the client also asks, once, for what has nothing to do with files
             self.server.asked.append(f"{self.command} {path}")
@@ -72,25 +94,61 @@ class _Handler(BaseHTTPRequestHandler):
         files = self.server.repos.get(repo, {})
         if refusal is None and kind == "resolve" and rest not in files:
             refusal = "no such file"
+        if refusal == "gated" and kind != "resolve" and "/api/datasets/" in path:
+            refusal = None  # anybody may see what there is
         if refusal is not None:
             self.refuse(*REFUSALS[refusal])
+        elif kind == "resolve" and rest in self.server.lfs:
+            other = self.server.url.replace("127.0.0.1", "localhost")
+            self.send(b"", 302, {"Location": f"{other}/cdn/{repo}/{rest}", "X-Repo-Commit": COMMIT})
         elif kind == "resolve":
             self.send_file(rest, files[rest])
         elif kind == "revision":
             self.send(json.dumps({"id": repo, "sha": COMMIT, "siblings": []}).encode())
         else:
-            entries = [
-                {"type": "file", "path": name, "size": len(body), "oid": _etag(body)} for name, body in files.items()
-            ]
-            self.send(json.dumps(entries).encode())
+            self.send_tree(rest, files)
+
+    def send_tree(self, folder, files):
+        """Files below a folder; nothing there is as wrong as on the real hub."""
+        below = {name: body for name, body in files.items() if not folder or name.startswith(f"{folder}/")}
+        if folder and not below:
+            return self.refuse(*REFUSALS["no such file"])
+        self.send(json.dumps([self.entry(name, body) for name, body in below.items()]).encode())
+
+    def entry(self, name, body):
+        entry = {"type": "file", "path": name, "size": len(body), "oid": _etag(body)}
+        if name in self.server.lfs:
+            digest = self.server.sums.get(name, hashlib.sha256(body).hexdigest())
+            entry["lfs"] = {"oid": digest, "size": len(body), "pointerSize": 134}
+        return entry
+
+    def answer_elsewhere(self, path):
+        """Where large files come from, and any other web server."""
+        self.server.asked.append(f"{self.command} {path}")
+        self.server.tokens.append(self.headers.get("Authorization"))
+        _, kind, name = path.split("/", 2)
+        if kind == "cdn":
+            owner, repo, name = name.split("/", 2)
+        files = self.server.plain if kind == "plain" else self.server.repos[f"{owner}/{repo}"]
+        if name in self.server.refusals:
+            self.refuse(*REFUSALS[self.server.refusals[name]])
+        elif name not in files:
+            self.refuse(404, None, "Not Found")
+        elif self.server.busy and self.command == "GET":
+            self.server.busy -= 1
+            self.refuse(503, None, "Slow down")
+        else:
+            self.send_file(name, files[name], ranges=not (kind == "plain" and self.server.ignores_ranges))
 
     def refuse(self, status, code, message):
         headers = {"X-Error-Message": message, **({} if code is None else {"X-Error-Code": code})}
         self.send(b"", status, {**headers, "X-Repo-Commit": COMMIT})
 
-    def send_file(self, name, body):
+    def send_file(self, name, body, ranges=True):
         """All of a file, or from the byte on that the client asks for; half of it where the connection breaks."""
-        begin = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        begin = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-")) if ranges else 0
+        if self.headers.get("If-Range") not in (None, f'"{_etag(body)}"'):
+            begin = 0
         headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{_etag(body)}"'}
         if begin:
             headers["Content-Range"] = f"bytes {begin}-{len(body) - 1}/{len(body)}"
@@ -99,6 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "GET" and left != 0:
             self.server.cuts[name] = left and left - 1
             until = max(0, len(body) // 2 - begin)
+        if self.command == "GET":
+            self.server.num_sent[name] = self.server.num_sent.get(name, 0) + len(body[begin:][:until])
         self.send(body[begin:], 206 if begin else 200, headers, until=until)
 
     def send(self, body, status=200, headers=None, until=None):
@@ -111,6 +171,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         """Say nothing: what was asked is in `asked`."""
+
+
+ROOTS = "(?:/api/(?:models|datasets)|/datasets)?"
 
 
 def _etag(body):
@@ -133,6 +196,13 @@ def running_hub(monkeypatch, cache):
         hub.shutdown()
         thread.join(timeout=5)
         close_session()
+
+
+def closed_port():
+    """A port nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def point_client_at(monkeypatch, url, cache):

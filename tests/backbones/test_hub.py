@@ -1,23 +1,20 @@
 import json
 import logging
-import socket
 
 import pytest
 
-from merv.backbones import hub as hub_module
 from merv.backbones.hub import (
     HubSource,
     fetch_optional,
     find_cached,
     find_file,
     find_optional,
-    hub_is_reachable,
 )
 from merv.backbones.llm.files import hub_folder
 from merv.errors import ConfigError
 from merv.runtime import quiet
 
-from .hub_server import point_client_at, running_hub
+from .hub_server import closed_port, point_client_at, running_hub
 
 REPO = "someone/encoder"
 SOURCE = HubSource(REPO)
@@ -161,12 +158,6 @@ def test_a_failure_of_the_large_file_storage_is_one_line(hub, monkeypatch):
     assert "the download failed (Task error: File reconstruction error: CAS" in refused(FIND["encoder"])
 
 
-def closed_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 @pytest.mark.parametrize("part", FIND)
 @pytest.mark.parametrize("reason", ["offline", "unreachable"])
 def test_without_the_hub_one_line_says_how_to_get_the_weights(hub, monkeypatch, tmp_path, part, reason):
@@ -192,44 +183,6 @@ def test_looking_on_this_disk_asks_nothing(hub):
 
     assert "no weights on this disk; run `hf download someone/encoder`" in line
     assert hub.asked == []
-
-
-@pytest.mark.parametrize(
-    ("environment", "reachable"),
-    [
-        ({}, False),
-        ({"http_proxy": "http://proxy:1"}, True),
-        ({"all_proxy": "http://proxy:1"}, True),
-        ({"https_proxy": "http://proxy:1"}, False),
-        ({"http_proxy": "http://proxy:1", "no_proxy": "127.0.0.1"}, False),
-        ({"no_proxy": "example.org"}, False),
-    ],
-)
-def test_only_a_proxy_that_the_client_would_use_stands_for_the_hub(monkeypatch, tmp_path, environment, reachable):
-    point_client_at(monkeypatch, f"http://127.0.0.1:{closed_port()}", tmp_path)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-
-    assert hub_is_reachable() is reachable
-
-
-@pytest.mark.parametrize(
-    ("url", "address"),
-    [
-        ("https://huggingface.co", ("huggingface.co", 443)),
-        ("http://mirror.example", ("mirror.example", 80)),
-        ("http://mirror.example:8080/hub", ("mirror.example", 8080)),
-    ],
-)
-def test_the_probe_goes_where_the_client_goes(monkeypatch, tmp_path, url, address):
-    probed = []
-    point_client_at(monkeypatch, url, tmp_path)
-    monkeypatch.setattr(
-        hub_module.socket, "create_connection", lambda where, timeout: probed.append(where) or socket.socket()
-    )
-
-    assert hub_is_reachable()
-    assert probed == [address]
 
 
 def test_a_small_file_is_brought_where_there_is_one_and_not_missed_where_there_is_none(hub):

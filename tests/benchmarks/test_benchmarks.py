@@ -136,3 +136,19 @@ def test_rollouts_compares_equal_answers(
         "merv: encoded once",
     ]
     assert rows[0]["against one by one"] == "1.00x"
+
+
+def test_filters_compares_equal_scores_of_both_models(load: Callable[[str], ModuleType]) -> None:
+    rows = cells(load("filters").main(["--quick"]))
+
+    ways = ("one by one", "in batches", "merv")
+    assert [(row["model"], row["way"]) for row in rows] == [(m, way) for m in ("CLIP tiny", "tiny") for way in ways]
+    assert all(float(row["scores differ by"]) < 1e-5 for row in rows if row["way"] == "in batches")
+
+
+def test_filters_refuses_to_compare_other_scores(load: Callable[[str], ModuleType]) -> None:
+    plain = torch.tensor([0.0, 1.0])
+
+    for odd in ({"in batches": plain + 0.01, "merv": plain}, {"in batches": plain, "merv": plain + 0.2}):
+        with pytest.raises(SystemExit, match="scores"):
+            load("filters").check({"one by one": plain, **odd})

@@ -7,13 +7,13 @@ from merv.data.dataset import Source
 from merv.data.datasets import DatasetConfig
 from merv.data.role_dataset import RoleDatasetConfig
 from merv.data.role_datasets import DidemoConfig, QvhighlightsConfig, VerifyingConfig
-from merv.data.role_mixtures import RoleMixtureConfig
 from merv.errors import ConfigError
 
 from .role_layout import VIDEOS, WINDOWS, write, write_layout
 
 NAMES = [name for name in DatasetConfig.available() if issubclass(DatasetConfig.get(name), RoleDatasetConfig)]
-SETS = [name for name in NAMES if not issubclass(DatasetConfig.get(name), RoleMixtureConfig)]
+OURS = ("merv.data.role_datasets", "merv.data.role_question_datasets")
+SETS = [name for name in NAMES if DatasetConfig.get(name).__module__ in OURS]
 
 EXPECTED = {
     "qvhighlights": ("moment", 1, f"qvhighlights/{VIDEOS}/a_b_60.0_210.0.mp4"),

@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from torch.distributed.run import get_args_parser
 
 from docs.reading import PAGES, ROOT, all_commands, blocks, commands, shell_blocks
+from docs.stand_in import endpoint_for
 from merv.conf.parse import parse
 from merv.runs.cli import main
 from merv.runs.pretrain_config import PretrainConfig
@@ -42,6 +43,8 @@ def smaller(words):
         return [*words, "--max_new_tokens", "4"]
     if command == "eval":
         return [command, "--num_workers", "0", "--max_new_tokens", "4", *rest]
+    if command == "data" and "synthetic" in rest:
+        return [*words, *drawing(["--dataset.type", "synthetic"])]
     return words
 
 
@@ -107,7 +110,8 @@ def run_shell(block, capfd):
             OTHERS[command.words[0]](command.words)
             continue
         name, *rest = as_merv(command.words)
-        status = main([name, *drawing(rest), *rest] if faulty else smaller([name, *rest]))
+        with endpoint_for([name, *rest]) as words:
+            status = main([name, *drawing(rest), *rest] if faulty else smaller(words))
         assert status == (2 if faulty else 0), f"{command}: {capfd.readouterr().err}"
     said = capfd.readouterr()
     return said.out + said.err

@@ -21,21 +21,32 @@ from merv.models.base import ModelConfig
 from merv.models.hf_vlm.tiny import DRAWN
 from merv.rl.reward_config import RewardConfig
 from merv.runs.ask import AskConfig
+from merv.runs.data_build_gqa import BuildGqaConfig
+from merv.runs.data_convert import DataConvertConfig
+from merv.runs.data_download import DataDownloadConfig
 from merv.runs.demo import DemoConfig
 from merv.runs.evaluate import EvalConfig
 from merv.runs.export_consolidate import ExportConsolidateConfig
 from merv.runs.export_megatron import ExportMegatronConfig
 from merv.runs.export_merge import ExportMergeConfig
 from merv.runs.export_roles import ExportRolesConfig
+from merv.runs.filter_best_view import BestViewConfig
+from merv.runs.filter_classify import FilterClassifyConfig
+from merv.runs.filter_clip import ClipQualityConfig
+from merv.runs.filter_duplicates import NearDuplicatesConfig
+from merv.runs.filter_train import FilterTrainConfig
 from merv.runs.grpo_config import GrpoRunConfig
 from merv.runs.plot import PlotConfig
 from merv.runs.pretrain_config import PretrainConfig
 from merv.training.metrics import StepMetrics
 from merv.training.strategies import StrategyConfig
 
-ANYWHERE = {"help", "config_path", "plugins", "task.type", "model.type", "dataset.type", "dataset.task.type"}
+ANYWHERE = {"source", "help", "config_path", "plugins", "task.type", "model.type", "dataset.type", "dataset.task.type"}
 COMMANDS = (PretrainConfig, GrpoRunConfig, EvalConfig, AskConfig, DemoConfig, PlotConfig)
+COMMANDS += (BuildGqaConfig,)
 COMMANDS += (ExportRolesConfig, ExportMergeConfig, ExportConsolidateConfig, ExportMegatronConfig)
+COMMANDS += (FilterTrainConfig, FilterClassifyConfig, ClipQualityConfig, BestViewConfig, NearDuplicatesConfig)
+COMMANDS += (DataDownloadConfig, DataConvertConfig)
 FREE = r"(model_options|reward_options\.[\w-]+)\.\w+"
 """Options whose last name is not a command's to know."""
 FOLDERS = ("merv/", "docs/", "tests/", "scripts/", "examples/", "benchmarks/", "data/download", ".ci/")
@@ -102,7 +113,10 @@ def known_options():
     found = set(ANYWHERE)
     for config in COMMANDS:
         tree = start(config)
-        for key, family in (("model", ModelConfig), ("dataset", DatasetConfig), ("task", TaskConfig)):
+        families = {"model": ModelConfig, "dataset": DatasetConfig, "task": TaskConfig}
+        families |= {"source": DatasetConfig} if config is BuildGqaConfig else {}
+        tree |= {"source": {}} if config is BuildGqaConfig else {}
+        for key, family in families.items():
             for name in family.available() if isinstance(tree.get(key), dict) else ():
                 chosen = {**tree, key: {"type": name, **start(family.get(name))}}
                 found |= {leaf.name for leaf in leaves(config, chosen)}

@@ -12,12 +12,12 @@ MUPA's annotation files were not at hand; three forms are read, told apart row b
 Where wrong answers stand apart, the place of the right one follows from the question, the same in every run.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from merv.data.formats.json_rows import described, json_rows
+from merv.data.formats.question_fields import place_of
 from merv.data.formats.role_rows import (
     Reading,
     Skip,
@@ -104,7 +104,7 @@ def options_of(asked: Any, question: str) -> tuple[list[str], int]:
     if wrong is not None:
         if not isinstance(wrong, list) or not isinstance(answer, str):
             raise SampleError(f"field {WRONG[0]}: found {described(wrong)}; expected wrong answers beside `answer`")
-        place = int.from_bytes(hashlib.sha256(question.encode()).digest()[:8], "big") % (len(wrong) + 1)
+        place = place_of(question, len(wrong) + 1)
         return [*wrong[:place], answer, *wrong[place:]], place
     options = value_of(asked, *OPTIONS)
     if not isinstance(options, list):

@@ -6,12 +6,12 @@ says whether anyone marked the part; where nobody did, the bounds are a placehol
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from merv.data.formats.json_rows import json_object
 from merv.data.formats.role_rows import Reading, Skip, listing, read_each, value_of, video_in
+from merv.data.formats.video_moments import by_neighbours
 from merv.data.role_samples import moment_row
 from merv.data.sample import Sample
 
@@ -72,10 +72,5 @@ def _steps(file: str, video: dict[str, Any], what: What) -> Iterator[Moment]:
     steps = video.get("steps")
     steps = [step if isinstance(step, dict) else {} for step in steps] if isinstance(steps, list) else []
     marked = [(str(step.get("heading", "")).strip(), step.get("absolute_bounds", ())) for step in steps]
-    if what == "steps":
-        asked = marked
-    else:
-        before = [(f"The moment before {later[0]}", earlier[1]) for earlier, later in pairwise(marked)]
-        after = [(f"The moment after {earlier[0]}", later[1]) for earlier, later in pairwise(marked)]
-        asked = [moment for pair in zip(before, after, strict=True) for moment in pair]
+    asked = marked if what == "steps" else [moment[:2] for moment in by_neighbours(marked)]
     yield from (Moment(file, video, *moment) for moment in asked or [("", None)])

@@ -8,14 +8,19 @@ docs/custom_dataset.md):
 OpenAI's has them in the content, which may be a string as well: `{"type": "image_url", "image_url": {"url": path}}`,
 `{"type": "video", "video": path}`, with `num_frames` beside the messages.  Paths are local.  What else a row holds
 goes into the sample's `meta`, where rewards find it.
+
+Two things are merv's own: a medium in the content may have `start` and `end`, the seconds of it that are meant, and a
+row may have `"merv": {"span": [start, end], "media": [item], "meta": {}}`, for the stretch of the answer, media that
+stand nowhere in the text, and what cannot stand beside the messages.
 """
 
 import logging
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 from urllib.parse import unquote, urlsplit
 
 from merv.chat import MEDIA, Role, Turn
@@ -25,12 +30,14 @@ from merv.data.formats.media_folder import MediaFolder
 from merv.data.formats.role_rows import Reading, read_each
 from merv.data.sample import Sample
 from merv.errors import SampleError
-from merv.video.media import MediaKind, MediaRef
+from merv.video.media import MediaKind, MediaRef, Span
 
 log = logging.getLogger(__name__)
 
 ROLES: dict[str, Role] = {role: role for role in get_args(Role)}
 FIELDS = ("messages", "images", "video")
+OWN = "merv"
+"""Field of a row for what messages have no place for."""
 KINDS: dict[str, MediaKind] = {"image": "image", "image_url": "image", "video": "video", "video_url": "video"}
 NUM_FRAMES = 8
 """What Aria takes where a row says null, 0 or less."""
@@ -45,6 +52,7 @@ class Place:
     kind: MediaKind
     path: Path | None
     """None when the medium stands beside the messages."""
+    span: Span | None = None
 
 
 def read(
@@ -62,7 +70,7 @@ def read(
     Raises:
         ConfigError: the file is missing, not UTF-8 text or no list of rows.
     """
-    reader = _RowReader(MediaFolder(media_root, follow_links), dataset or path.name, prompts_only)
+    reader = RowReader(MediaFolder(media_root, follow_links), dataset or path.name, prompts_only)
     reading = read_each(json_rows(path, ", ".join(FIELDS)), reader.samples, dataset=reader.dataset, path=path)
     if reader.without_number:
         log.warning(
@@ -74,10 +82,17 @@ def read(
     return reading
 
 
-class _RowReader:
+class Folder(Protocol):
+    """Where media paths start from."""
+
+    def locate(self, name: str, path: str) -> Path:
+        """The file at `path`, which the row has in its field `name`; raises SampleError for one to refuse."""
+
+
+class RowReader:
     """Turns parsed rows into samples, and counts those that leave the number of frames open."""
 
-    def __init__(self, folder: MediaFolder, dataset: str, prompts_only: bool) -> None:
+    def __init__(self, folder: Folder, dataset: str, prompts_only: bool) -> None:
         self.folder = folder
         self.dataset = dataset
         self.prompts_only = prompts_only
@@ -92,13 +107,26 @@ class _RowReader:
         for kind in ("image", "video"):
             open_places = sum(place.kind == kind and place.path is None for place in places)
             same_number(open_places, len(beside[kind]), kind)
-        media = tuple(MediaRef(place.path or beside[place.kind].pop(0), place.kind) for place in places)
-        meta = {name: value for name, value in row.items() if name not in (*FIELDS, "id")}
+        media = tuple(MediaRef(place.path or beside[place.kind].pop(0), place.kind, place.span) for place in places)
+        meta = {name: value for name, value in row.items() if name not in (*FIELDS, "id", OWN)}
         if row.get("video") is not None:
             meta["num_frames"] = self.num_frames(row["video"].get("num_frames"), "video.num_frames")
         elif "num_frames" in row:
             meta["num_frames"] = self.num_frames(row["num_frames"], "num_frames")
-        yield Sample(row_id, turns, media, meta=meta)
+        own = _object(row.get(OWN), OWN)
+        media += tuple(self.unplaced(own.get("media"), f"{OWN}.media"))
+        meta |= _object(own.get("meta"), f"{OWN}.meta")
+        yield Sample(row_id, turns, media, span=_span(own.get("span"), f"{OWN}.span"), meta=meta)
+
+    def unplaced(self, items: Any, field: str) -> Iterator[MediaRef]:
+        """Media that stand nowhere in the text."""
+        if items is not None and not isinstance(items, list):
+            raise SampleError(f"field {field}: found {described(items)}; expected a list of media")
+        for number, item in enumerate(items or []):
+            piece = self.piece(item, f"{field}[{number}]")
+            if isinstance(piece, str) or piece.path is None:
+                raise SampleError(f"field {field}[{number}]: found {described(item)}; expected a medium with its path")
+            yield MediaRef(piece.path, piece.kind, piece.span)
 
     def turns(self, messages: Any) -> tuple[tuple[Turn, ...], list[Place]]:
         """The messages with a mark at each place, and the places in order."""
@@ -142,7 +170,9 @@ class _RowReader:
         address = item[name]
         if isinstance(address, dict):
             address = address.get("url", address.get("path"))
-        return Place(field, KINDS[what], self.local(address, f"{field}.{name}"))
+        start, end = item.get("start"), item.get("end")
+        span = None if start is None and end is None else _span([start or 0.0, end], f"{field}.start")
+        return Place(field, KINDS[what], self.local(address, f"{field}.{name}"), span)
 
     def beside(self, row: dict[str, Any]) -> dict[MediaKind, list[Path]]:
         """What stands beside the messages."""
@@ -177,6 +207,23 @@ class _RowReader:
             self.without_number += 1
             return NUM_FRAMES
         return value
+
+
+def _object(value: Any, field: str) -> dict[str, Any]:
+    if value is not None and not isinstance(value, dict):
+        raise SampleError(f"field {field}: found {described(value)}; expected an object")
+    return value or {}
+
+
+def _span(value: Any, field: str) -> Span | None:
+    """A stretch as [start, end] in seconds; without an end it lasts as long as the video."""
+    if value is None:
+        return None
+    try:
+        start, end = value
+        return Span(start, math.inf if end is None else end)
+    except (TypeError, ValueError) as error:
+        raise SampleError(f"field {field}: found {described(value)}; expected seconds, 0 <= start <= end") from error
 
 
 def _of_file(address: str, field: str) -> str:

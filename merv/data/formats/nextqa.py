@@ -5,16 +5,16 @@ from 0, and questions lack their mark.  A second file says where each video stan
 "1106/4010069381"}` (https://github.com/doc-doc/NExT-QA).
 """
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from merv.data.formats.csv_rows import csv_rows
 from merv.data.formats.json_rows import json_object
 from merv.data.formats.role_rows import Reading, read_each, text_of, video_in
 from merv.data.role_samples import choice_row, tidy_question
 from merv.data.sample import Sample
-from merv.errors import ConfigError, SampleError
+from merv.errors import SampleError
 
 NUM_OPTIONS = 5
 COLUMNS = ("video", "question", "answer", "qid", *(f"a{place}" for place in range(NUM_OPTIONS)))
@@ -47,19 +47,4 @@ def read(path: Path, video_map: Path, videos: Path, *, dataset: str) -> Reading:
         asked = question if question.endswith("?") else question + "?"
         yield choice_row(f"{dataset}-{video}-{text_of(row, 'qid')}", asked, options, int(answer), media)
 
-    return read_each(_rows(path), samples_of, dataset=dataset, path=path)
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            rows = list(reader)
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path} is missing; download it") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path} is no CSV: {error}; download it again") from error
-    if missing:
-        raise ConfigError(f"{path} has no column {', '.join(missing)}; download it again")
-    return rows
+    return read_each(csv_rows(path, COLUMNS), samples_of, dataset=dataset, path=path)

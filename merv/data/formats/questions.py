@@ -35,5 +35,7 @@ class Question:
     """Seconds of the video; None where the file does not say."""
     kind: str = ""
     """Type of question."""
+    also: Sequence[str] = ()
+    """Other names the video may stand under, for when `video` is not there."""
     more: dict[str, Any] = field(default_factory=dict)
     """What else a task needs: groups, subtitles."""

@@ -11,11 +11,20 @@ from typing import Any
 
 from merv.data.formats.json_rows import json_rows
 from merv.data.formats.role_rows import Reading, Skip, read_each, text_of, value_of, video_in
+from merv.data.formats.video_moments import skip_without_length
 from merv.data.role_samples import moment_row
 from merv.data.sample import Sample
 
 
-def read(path: Path, videos: Path, *, dataset: str, suffix: str = ".mp4", single: bool = False) -> Reading:
+def read(
+    path: Path,
+    videos: Path,
+    *,
+    dataset: str,
+    suffix: str = ".mp4",
+    single: bool = False,
+    skip_points: bool = False,
+) -> Reading:
     """Read queries with windows.
 
     Args:
@@ -24,6 +33,7 @@ def read(path: Path, videos: Path, *, dataset: str, suffix: str = ".mp4", single
         dataset: Name in reports.
         suffix: What follows a row's `vid` in the name of its video.
         single: Skip queries with several windows.
+        skip_points: Skip queries whose window ends where it begins, of lists known to hold many.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -31,6 +41,9 @@ def read(path: Path, videos: Path, *, dataset: str, suffix: str = ".mp4", single
 
     def samples_of(number: int, row: Any) -> Iterator[Sample]:
         windows = windows_of(row, single=single)
+        if skip_points and isinstance(windows, list):
+            for window in windows:
+                skip_without_length(window)
         media = video_in(videos, text_of(row, "vid") + suffix)
         name = f"{dataset}-{value_of(row, 'qid') or number}"
         yield moment_row(name, text_of(row, "query"), windows, value_of(row, "duration"), media)

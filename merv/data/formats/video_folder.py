@@ -1,10 +1,12 @@
 """Videos by the names lists give them, which come with a suffix, without, or with another one than the file has."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from merv.data.formats.role_rows import video_in
-from merv.video.media import MediaRef, Span
+from merv.errors import SampleError
+from merv.video.media import MediaRef
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".gif")
 """What a video may end in, in order of preference; the first where none is there."""
@@ -18,26 +20,39 @@ class VideoFolder:
         self.root = root
         self._names: dict[str, frozenset[str]] = {}
 
-    def find(self, name: str, span: Span | None = None) -> MediaRef:
-        """The video `name`, a path below the folder, or the stretch `span` of it.
+    def find(self, *names: str) -> MediaRef:
+        """The first of the names that is there, each a path below the folder; the first name where none is.
 
-        What is there under this very name, be it a folder of frames, comes first, then the name with each suffix.
+        What is there under a name as it stands, be it a folder of frames, comes before the name with a suffix, and
+        that before the name with another suffix than its own.
 
         Raises:
-            SampleError: the name leads out of the folder.
+            SampleError: a name is empty or leads out of the folder.
         """
-        path = video_in(self.root, name).path
-        present = self._listed(str(path.parent))
-        if path.name not in present:
-            named = [path.name + suffix for suffix in SUFFIXES]
-            otherwise = path.name if path.suffix.lower() in SUFFIXES else named[0]
-            path = path.with_name(next((other for other in named if other in present), otherwise))
-        return MediaRef(path, span=span)
+        paths = [self._path(name) for name in names]
+        found = (other for path in paths for other in _spellings(path) if self._is_there(other))
+        first = paths[0]
+        missing = first if first.suffix.lower() in SUFFIXES else first.with_name(first.name + SUFFIXES[0])
+        return MediaRef(next(found, missing))
 
-    def _listed(self, folder: str) -> frozenset[str]:
+    def _path(self, name: str) -> Path:
+        path = video_in(self.root, name).path
+        if path == self.root:
+            raise SampleError(f"video {name!r} names no file")
+        return path
+
+    def _is_there(self, path: Path) -> bool:
+        folder = str(path.parent)
         if folder not in self._names:
             try:
                 self._names[folder] = frozenset(os.listdir(folder))
             except OSError:
                 self._names[folder] = frozenset()
-        return self._names[folder]
+        return path.name in self._names[folder]
+
+
+def _spellings(path: Path) -> Iterator[Path]:
+    yield path
+    yield from (path.with_name(path.name + suffix) for suffix in SUFFIXES)
+    if path.suffix.lower() in SUFFIXES:
+        yield from (path.with_suffix(suffix) for suffix in SUFFIXES)

@@ -2,14 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from threading import Event
 
+from merv.endpoint.cache import Kept, ReplyCache, hash_of
+from merv.endpoint.chat import Prompt
+from merv.endpoint.parallel import ask_each
 from merv.errors import RunStopped
-from merv.evaluation.answers import hash_of
-from merv.evaluation.judge.cache import Kept, ReplyCache
 from merv.evaluation.judge.config import Judge, JudgeConfig
-from merv.evaluation.judge.prompts import Case, Prompt, wording
+from merv.evaluation.judge.prompts import Case, wording
 from merv.evaluation.judge.replies import READERS, Verdict
 
 log = logging.getLogger(__name__)
@@ -71,30 +70,15 @@ class _Inquiry:
 
     def _ask(self, keys: Sequence[str]) -> None:
         """Ask about each key once, in parallel; the first failure ends it, what came before is kept."""
-        size, stop = self.judge.batch_size, Event()
-        pool = ThreadPoolExecutor(self.judge.concurrency, thread_name_prefix="judge")
-        try:
-            asked = [pool.submit(self._ask_part, keys[i : i + size], stop) for i in range(0, len(keys), size)]
-            for future in as_completed(asked):
-                future.result()
-        finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
+        prompts = {key: self.prompts[key] for key in keys}
+        concurrency, batch_size = self.judge.concurrency, self.judge.batch_size
+        ask_each(prompts, self.judge.replies, self._keep, concurrency=concurrency, batch_size=batch_size, name="judge")
 
-    def _ask_part(self, keys: Sequence[str], stop: Event) -> None:
-        if stop.is_set():
-            return
-        replies: list[str | None] = []
-        try:
-            replies = self.judge.replies([self.prompts[key] for key in keys], stop)
-        finally:
-            if not replies:
-                stop.set()  # here, so that not even the next part begins
-        for key, reply in zip(keys, replies, strict=True):
-            if reply is None:
-                self.empty[key] = self.empty.get(key, 0) + 1
-            else:
-                self.cache.put(key, Kept(reply, self._kept_attempts(key) + 1))
+    def _keep(self, key: str, reply: str | None) -> None:
+        if reply is None:
+            self.empty[key] = self.empty.get(key, 0) + 1
+        else:
+            self.cache.put(key, Kept(reply, self._kept_attempts(key) + 1))
 
     def _kept_attempts(self, key: str) -> int:
         kept = self.cache.get(key)

@@ -9,8 +9,9 @@ from typing import Any
 
 from draccus import ChoiceRegistry
 
+from merv.endpoint.chat import Prompt
 from merv.errors import ConfigError
-from merv.evaluation.judge.prompts import Prompt, Protocol
+from merv.evaluation.judge.prompts import Protocol
 from merv.registry import Registry
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from merv.endpoint.cache import hash_of
+from merv.endpoint.chat import Prompt
 from merv.errors import ConfigError, RunStopped
-from merv.evaluation.answers import hash_of
 from merv.evaluation.judge.config import Judge, JudgeConfig
-from merv.evaluation.judge.prompts import Prompt
 from merv.models.weights import FILE
 
 Load = Callable[[str], Any]

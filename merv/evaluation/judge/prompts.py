@@ -13,6 +13,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Literal
 
+from merv.endpoint.chat import Prompt
 from merv.errors import ConfigError
 
 Protocol = Literal["merv", "video-chatgpt"]
@@ -29,19 +30,6 @@ class Case:
     """The true one."""
     prediction: str
     """The model's."""
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A system and a user message."""
-
-    system: str
-    user: str
-
-    @property
-    def text(self) -> str:
-        """Both, for a judge that takes one text."""
-        return f"{self.system}\n\n{self.user}".strip()
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 Huang et al., "LITA", ECCV 2024 (arXiv 2403.19046); https://github.com/NVlabs/LITA, lita/eval/eval_model_rtl.py.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from merv.data.formats.activitynet_rtl import times_in
 from merv.data.sample import Sample
 from merv.errors import ConfigError
 from merv.evaluation.benchmark import BenchmarkConfig
@@ -18,8 +18,6 @@ from merv.evaluation.task import Item, TaskConfig
 from merv.evaluation.tasks.spans_files import first_video, number_of
 from merv.evaluation.tasks.spans_task import GroundingTask, grounding_sample, predicted
 from merv.video.media import MediaRef
-
-_TIMES = re.compile(r"<(\d+(?:\.\d*)?|\.\d+)>")
 
 
 class ActivityNetRtlTask(GroundingTask):
@@ -60,7 +58,7 @@ class ActivityNetRtlConfig(BenchmarkConfig):
 
     def _sample(self, row: dict[str, Any], where: str) -> Sample:
         video, answer = str(field(row, "vid", where)), str(field(row, "answer", where))
-        times = sorted(float(time) for time in _TIMES.findall(answer)[:2])
+        times = sorted(times_in(answer))
         if len(times) != 2:
             raise ConfigError(f"{where}: answer {answer!r} holds no two times such as <12.50>; repair or drop the row")
         return grounding_sample(

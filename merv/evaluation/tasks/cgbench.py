@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from merv.data.formats.cgbench import question_of
 from merv.data.sample import Sample
 from merv.evaluation.benchmark import BenchmarkConfig
-from merv.evaluation.files import field, find_video
+from merv.evaluation.files import find_video
 from merv.evaluation.metrics.grounded_qa import CGBENCH_THRESHOLDS, cgbench
 from merv.evaluation.metrics.spans import Protocol, Window, union_iou
 from merv.evaluation.task import Item, Parsed, TaskConfig
-from merv.evaluation.tasks.spans_files import letter_of, number_of, options_of, read_durations, windows_of
-from merv.evaluation.tasks.spans_task import GroundedQaTask, grounded_qa_sample, is_right, predicted
+from merv.evaluation.tasks.rows import strictly
+from merv.evaluation.tasks.spans_files import read_durations
+from merv.evaluation.tasks.spans_task import GroundedQaTask, asked_and_grounded, is_right, predicted
 from merv.video.media import MediaRef
 
 
@@ -71,19 +73,9 @@ class CgbenchConfig(BenchmarkConfig):
         return [self._sample(row, durations, where) for row, where in self.rows()]
 
     def _sample(self, row: dict[str, Any], durations: dict[str, float], where: str) -> Sample:
-        video = str(field(row, "video_uid", where))
-        options = options_of(field(row, "choices", where), where)
-        duration = durations.get(video, row.get("duration"))
-        return grounded_qa_sample(
-            str(field(row, "qid", where)),
-            str(field(row, "question", where)),
-            options=options,
-            answer=letter_of(field(row, "right_answer", where), options, where),
-            windows=windows_of(field(row, "clue_intervals", where), where),
-            duration=None if duration is None else number_of(duration, "duration", where),
-            media=MediaRef(find_video(self.media_path, video)),
-            kind=str(row.get("sub_category", "")),
-        )
+        with strictly(where):
+            asked = question_of(row, durations)
+            return asked_and_grounded(asked, MediaRef(find_video(self.media_path, asked.video)))
 
     def task(self, samples: Sequence[Sample]) -> CgbenchTask:
         """The task that asks them."""

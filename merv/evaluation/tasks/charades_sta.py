@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from merv.data.formats.charades_sta import parse_line
 from merv.data.sample import Sample
 from merv.errors import ConfigError
 from merv.evaluation.benchmark import BenchmarkConfig
@@ -16,7 +17,8 @@ from merv.evaluation.files import find_video
 from merv.evaluation.metrics.grounding import moment_table
 from merv.evaluation.metrics.spans import Measure, hull_iou, iou, tall_iou
 from merv.evaluation.task import Item, TaskConfig
-from merv.evaluation.tasks.spans_files import number_of, read_durations, warn_of_unknown
+from merv.evaluation.tasks.rows import strictly
+from merv.evaluation.tasks.spans_files import read_durations, warn_of_unknown
 from merv.evaluation.tasks.spans_task import GroundingTask, grounding_sample, predicted
 from merv.video.media import MediaRef
 
@@ -69,17 +71,14 @@ class CharadesStaConfig(BenchmarkConfig):
         return samples
 
     def _sample(self, line: str, durations: Mapping[str, float], where: str) -> Sample:
-        times, mark, sentence = line.partition("##")
-        words = times.split()
-        if not mark or len(words) != 3:
-            raise ConfigError(f"{where} is {line!r}; expected `VIDEO start end##sentence`")
-        ends = sorted(number_of(word, "time", where) for word in words[1:])
+        with strictly(where):
+            found = parse_line(line)
         return grounding_sample(
-            f"{words[0]}_{where.rpartition(' ')[2]}",
-            sentence,
-            windows=[(ends[0], ends[1])],
-            duration=durations.get(words[0]),
-            media=MediaRef(find_video(self.media_path, words[0])),
+            f"{found.video}_{where.rpartition(' ')[2]}",
+            found.sentence,
+            windows=[(min(found.window), max(found.window))],
+            duration=durations.get(found.video),
+            media=MediaRef(find_video(self.media_path, found.video)),
         )
 
     def task(self, samples: Sequence[Sample]) -> CharadesTask:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from merv.data.formats.questions import Question
 from merv.data.sample import Sample, Turn
 from merv.errors import ConfigError
 from merv.evaluation.benchmark import BenchmarkConfig
+from merv.evaluation.files import find_video
 from merv.evaluation.published_parsers import LETTERS
 from merv.evaluation.task import Item, Parsed, Task
 from merv.evaluation.tasks.protocols import SHARED, Protocol
@@ -116,6 +118,28 @@ class ChoiceConfig(BenchmarkConfig):
             log.warning(
                 "%s: %d questions, first `%s`, have no right option", self.annotation_path, len(broken), broken[0]
             )
+
+    def sample_of(self, asked: Question, where: str, **rest: Any) -> Sample:
+        """A sample of what a row says; `rest` goes to `question`, the video among it where it is not to be found."""
+        if "video" not in rest:
+            rest["video"] = self._video_of(asked)
+        return self.question(
+            where,
+            name=asked.id,
+            text=asked.text,
+            options=asked.options,
+            answer=None if isinstance(asked.answer, str) else asked.answer,
+            span=asked.span,
+            kind=asked.kind,
+            groups=asked.more.get("groups", ()),
+            duration=asked.duration,
+            **rest,
+        )
+
+    def _video_of(self, asked: Question) -> Path:
+        """The video of a question under the first of its names that is there; under the last where none is."""
+        paths = [find_video(self.media_path, name) for name in (asked.video, *asked.also)]
+        return next((path for path in paths if path.exists()), paths[-1])
 
     def question(
         self,

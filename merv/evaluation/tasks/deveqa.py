@@ -9,21 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from merv.data.formats.options import by_letter
+from merv.data.formats.question_fields import among, by_words
 from merv.data.sample import Sample
 from merv.errors import ConfigError
 from merv.evaluation.benchmark import BenchmarkConfig
 from merv.evaluation.files import find_video, read_rows
 from merv.evaluation.metrics.grounded_qa import deveqa
 from merv.evaluation.task import Item, TaskConfig
-from merv.evaluation.tasks.spans_files import (
-    among,
-    letter_of,
-    number_of,
-    options_of,
-    read_durations,
-    text_of,
-    windows_of,
-)
+from merv.evaluation.tasks.rows import strictly
+from merv.evaluation.tasks.spans_files import number_of, options_of, read_durations, windows_of
 from merv.evaluation.tasks.spans_task import GroundedQaTask, grounded_qa_sample, is_right, predicted
 from merv.video.media import MediaRef
 
@@ -115,7 +110,8 @@ def _options(row: Mapping[str, Any], key: str, where: str) -> tuple[list[str], i
     if isinstance(answer, int) and 0 <= answer < len(options):
         return options, answer
     one_letter = isinstance(answer, str) and len(answer) == 1 and answer not in options
-    return options, letter_of(answer, options, where) if one_letter else text_of(answer, options, where)
+    with strictly(where):
+        return options, by_letter(answer, options) if one_letter else by_words(answer, options)
 
 
 def _window(value: Any) -> Any:

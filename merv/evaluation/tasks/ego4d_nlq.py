@@ -6,16 +6,18 @@ form of UniVTG and VideoMind (rows) and in the official one (videos, clips, anno
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
+from merv.data.formats.ego4d_nlq import Query, clips_in, name_of, queries_of
 from merv.data.sample import Sample
-from merv.errors import ConfigError
 from merv.evaluation.benchmark import BenchmarkConfig
 from merv.evaluation.files import field, find_video, read_json
 from merv.evaluation.metrics.grounding import ego4d_nlq
 from merv.evaluation.metrics.spans import Protocol, Window, hull_iou
 from merv.evaluation.task import Item, TaskConfig
-from merv.evaluation.tasks.spans_files import moment_sample, number_of, windows_of
+from merv.evaluation.tasks.rows import strictly
+from merv.evaluation.tasks.spans_files import moment_sample, windows_of
 from merv.evaluation.tasks.spans_task import GroundingTask, grounding_sample, predicted
 from merv.video.media import MediaRef
 
@@ -59,30 +61,21 @@ class Ego4dNlqConfig(BenchmarkConfig):
                 moment_sample(row, self._media(field(row, "vid", where)), where, question=True) for row, where in rows
             ]
         content = read_json(path, get=self.source)
-        if not isinstance(content, dict) or not isinstance(content.get("videos"), list):
-            raise ConfigError(f"{path} holds no `videos`; {self.source}")
-        where = str(path)
-        clips = [clip for video in content["videos"] for clip in field(video, "clips", where)]
-        return [sample for clip in clips for sample in self._clip(clip, where)]
+        return [sample for clip in clips_in(content, path) for sample in self._clip(clip, path)]
 
-    def _clip(self, clip: dict[str, Any], where: str) -> Iterator[Sample]:
-        uid = str(field(clip, "clip_uid", where))
-        where = f"{where} clip `{uid}`"
-        start, end = (
-            number_of(field(clip, name, where), name, where) for name in ("video_start_sec", "video_end_sec")
-        )
-        for annotation in field(clip, "annotations", where):
-            queries = field(annotation, "language_queries", where)
-            for number, query in enumerate(queries):
-                if query.get("query"):
-                    yield grounding_sample(
-                        f"{annotation.get('annotation_uid', uid)}_{number}",
-                        query["query"],
-                        windows=windows_of([query.get("clip_start_sec"), query.get("clip_end_sec")], where),
-                        duration=end - start,
-                        media=self._media(uid),
-                        question=True,
-                    )
+    def _clip(self, clip: Any, path: Path) -> Iterator[Sample]:
+        where = f"{path} clip `{name_of(clip)}`"
+        with strictly(where):
+            queries = [query for query in queries_of(clip) if isinstance(query, Query)]
+        for query in queries:
+            yield grounding_sample(
+                query.id,
+                query.text,
+                windows=windows_of(query.window, where),
+                duration=query.duration,
+                media=self._media(query.clip),
+                question=True,
+            )
 
     def _media(self, clip: Any) -> MediaRef:
         return MediaRef(find_video(self.media_path, str(clip)))

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from merv.data.formats.longvideobench import question_of
 from merv.data.sample import Sample
-from merv.evaluation.files import field, find_video, read_rows
+from merv.evaluation.files import field, read_rows
 from merv.evaluation.published_parsers import longvideobench_option
 from merv.evaluation.task import TaskConfig
 from merv.evaluation.tasks.protocols import SHARED, Protocol, ask_lmms
-from merv.evaluation.tasks.rows import by_number, require_answers
+from merv.evaluation.tasks.rows import require_answers, strictly
 from merv.evaluation.tasks.subtitles import SubtitledConfig, read_timed
 
 
@@ -50,38 +51,10 @@ class LongVideoBenchConfig(SubtitledConfig):
         return [self._sample(row, place, f"{path} row {number}") for number, row in enumerate(rows)]
 
     def _sample(self, row: dict[str, Any], place: Path | None, where: str) -> Sample:
-        options = _options(row, where)
-        duration = field(row, "duration", where)
-        kind = str(field(row, "question_category", where))
-        begin = float(row.get("starting_timestamp_for_subtitles") or 0)
+        with strictly(where):
+            asked = question_of(row)
         if place is None:
-            subtitles = None
-        else:
-            lines = read_timed(place / str(field(row, "subtitle_path", where)), begin=begin, duration=duration)
-            subtitles = self.told(lines)
-        return self.question(
-            where,
-            name=field(row, "id", where),
-            text=field(row, "question", where),
-            options=options,
-            answer=by_number(field(row, "correct_choice", where), options, where),
-            video=self._video(row, where),
-            kind=kind,
-            groups=(kind, f"{field(row, 'duration_group', where)}s"),
-            duration=duration,
-            subtitles=subtitles,
-        )
-
-    def _video(self, row: dict[str, Any], where: str) -> Path:
-        """The video; those called `@user-number` may be kept by the number alone, as VideoMind does."""
-        name = str(row.get("video_path") or field(row, "video_id", where))
-        path = find_video(self.media_path, name)
-        short = name.rpartition("-")[2] if name.startswith("@") else name
-        return path if path.exists() or short == name else find_video(self.media_path, short)
-
-
-def _options(row: dict[str, Any], where: str) -> Any:
-    """The options: a list, or columns filled up with `N/A`."""
-    if "option0" not in row:
-        return field(row, "candidates", where)
-    return [row[f"option{i}"] for i in range(5) if row.get(f"option{i}") not in (None, "N/A")]
+            return self.sample_of(asked, where)
+        file = place / str(field(row, "subtitle_path", where))
+        lines = read_timed(file, begin=asked.more["begin"], duration=row["duration"])
+        return self.sample_of(asked, where, subtitles=self.told(lines))

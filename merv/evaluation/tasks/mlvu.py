@@ -7,16 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from merv.data.formats.mlvu import LISTS, question_of
 from merv.data.sample import Sample
-from merv.evaluation.files import field, find_video, read_rows
+from merv.evaluation.files import read_rows
 from merv.evaluation.published_parsers import lmms_letter_option, mlvu_option
 from merv.evaluation.task import TaskConfig
 from merv.evaluation.tasks.choice import ChoiceConfig
 from merv.evaluation.tasks.protocols import SHARED, Protocol, bracketed, told
-from merv.evaluation.tasks.rows import by_text, require_answers
-
-LISTS = ("1_plotQA", "2_needle", "3_ego", "4_count", "5_order", "6_anomaly_reco", "7_topic_reasoning")
-"""Names of the lists and of the folders of their videos; the lists 8 and 9 ask for free text."""
+from merv.evaluation.tasks.rows import require_answers, strictly
 
 _ATTEND = (
     "Carefully watch this video and pay attention to every detail. Based on your observations, select the best option "
@@ -67,14 +65,6 @@ class MlvuConfig(ChoiceConfig):
         return samples
 
     def _sample(self, row: dict[str, Any], name: str, number: int, where: str) -> Sample:
-        options = field(row, "candidates", where)
-        return self.question(
-            where,
-            name=f"{name}_{number}",
-            text=field(row, "question", where),
-            options=options,
-            answer=by_text(field(row, "answer", where), options),
-            video=find_video(self.media_path / name, str(field(row, "video", where))),
-            kind=str(field(row, "question_type", where)),
-            duration=row.get("duration"),
-        )
+        with strictly(where):
+            asked = question_of(row, name, number)
+        return self.sample_of(asked, where)

@@ -1,46 +1,21 @@
 """MVBench: twenty tasks of 200 multiple-choice questions each that need more than one frame.
 
-Li et al., CVPR 2024; https://github.com/OpenGVLab/Ask-Anything, video_chat2/mvbench.ipynb, which names the folders
-of the videos, the prompt and the check of answers, and averages over tasks, all equally large.
+Li et al., CVPR 2024; https://github.com/OpenGVLab/Ask-Anything, video_chat2/mvbench.ipynb, which has the prompt and
+the check of answers, and averages over tasks, all equally large.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from merv.data.formats.mvbench import FOLDERS, FRAME_FOLDERS, question_of
 from merv.data.sample import Sample
-from merv.evaluation.files import field, find_video, read_rows
+from merv.evaluation.files import read_rows
 from merv.evaluation.published_parsers import lmms_mvbench_option, mvbench_option
 from merv.evaluation.task import Item, Task, TaskConfig
 from merv.evaluation.tasks.choice import ChoiceConfig, MultipleChoiceTask
 from merv.evaluation.tasks.protocols import SHARED, Protocol, bracketed, told
-from merv.evaluation.tasks.rows import by_text, require_answers, stretch
-
-FOLDERS = {
-    "action_sequence": "star/Charades_v1_480",
-    "action_prediction": "star/Charades_v1_480",
-    "action_antonym": "ssv2_video",
-    "fine_grained_action": "Moments_in_Time_Raw/videos",
-    "unexpected_action": "FunQA_test/test",
-    "object_existence": "clevrer/video_validation",
-    "object_interaction": "star/Charades_v1_480",
-    "object_shuffle": "perception/videos",
-    "moving_direction": "clevrer/video_validation",
-    "action_localization": "sta/sta_video",
-    "scene_transition": "scene_qa/video",
-    "action_count": "perception/videos",
-    "moving_count": "clevrer/video_validation",
-    "moving_attribute": "clevrer/video_validation",
-    "state_change": "perception/videos",
-    "fine_grained_pose": "nturgbd",
-    "character_order": "perception/videos",
-    "egocentric_navigation": "vlnqa",
-    "episodic_reasoning": "tvqa/frames_fps3_hq",
-    "counterfactual_inference": "clevrer/video_validation",
-}
-"""Task and the place of its videos, in the official order."""
-FRAME_FOLDERS = ("episodic_reasoning",)
-"""Tasks whose videos are folders of frames, three a second."""
+from merv.evaluation.tasks.rows import require_answers, strictly
 
 _ATTEND = (
     "Carefully watch the video and pay attention to the cause and sequence of events, the detail and movement of "
@@ -110,17 +85,8 @@ class MvbenchConfig(ChoiceConfig):
         return MvbenchTask(self.task_name, samples, self)
 
     def _sample(self, row: dict[str, Any], kind: str, number: int, where: str) -> Sample:
-        options = field(row, "candidates", where)
-        video = str(field(row, "video", where))
-        root = self.media_path / FOLDERS[kind]
-        cut = "start" in row and "end" in row
-        return self.question(
-            where,
-            name=f"{kind}_{number}",
-            text=field(row, "question", where),
-            options=options,
-            answer=by_text(field(row, "answer", where), options),
-            video=root / video if kind in FRAME_FOLDERS else find_video(root, video),
-            span=stretch(row["start"], row["end"], where) if cut else None,
-            kind=kind,
-        )
+        with strictly(where):
+            asked = question_of(row, kind, number)
+        if kind in FRAME_FOLDERS:
+            return self.sample_of(asked, where, video=self.media_path / asked.video)
+        return self.sample_of(asked, where)

@@ -9,20 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from merv.data.formats.nextgqa import question_of
 from merv.data.sample import Sample
 from merv.errors import ConfigError
 from merv.evaluation.benchmark import BenchmarkConfig, Condition
-from merv.evaluation.files import field, read_json, read_rows
+from merv.evaluation.files import read_json, read_rows
 from merv.evaluation.metrics.grounded_qa import nextgqa
 from merv.evaluation.metrics.spans import Protocol, Window, iop
 from merv.evaluation.task import Item, TaskConfig
-from merv.evaluation.tasks.spans_files import first_video, number_of, text_of, windows_of
-from merv.evaluation.tasks.spans_task import GroundedQaTask, grounded_qa_sample, is_right, predicted
+from merv.evaluation.tasks.rows import strictly
+from merv.evaluation.tasks.spans_files import first_video
+from merv.evaluation.tasks.spans_task import GroundedQaTask, asked_and_grounded, is_right, predicted
 from merv.video.media import MediaRef
 
 Missing = Literal["wrong", "skip"]
 VIDEO_MAP = "map_vid_vidorID.json"
-NUM_OPTIONS = 5
 
 
 class NextgqaTask(GroundedQaTask):
@@ -87,22 +88,9 @@ class NextgqaConfig(BenchmarkConfig):
         return [self._sample(row, truths, places, f"{path} row {number}") for number, row in enumerate(rows)]
 
     def _sample(self, row: dict[str, Any], truths: Mapping[str, Any], places: Mapping[str, str], where: str) -> Sample:
-        video, number = str(field(row, "video_id", where)), str(field(row, "qid", where))
-        truth = truths.get(video)
-        if not isinstance(truth, dict) or number not in truth.get("location", {}):
-            raise ConfigError(f"{where}: the windows have none for question {number} of video {video}; {self.source}")
-        question = str(field(row, "question", where)).strip()
-        options = [str(field(row, f"a{index}", where)) for index in range(NUM_OPTIONS)]
-        return grounded_qa_sample(
-            f"{video}_{number}",
-            question if question.endswith("?") else f"{question}?",  # the file leaves it out
-            options=options,
-            answer=text_of(field(row, "answer", where), options, where),
-            windows=windows_of(truth["location"][number], where),
-            duration=number_of(field(truth, "duration", where), "duration", where),
-            media=MediaRef(first_video(self.media_path, places.get(video, video), video)),
-            kind=str(row.get("type", "")),
-        )
+        with strictly(where):
+            asked = question_of(row, truths, places)
+            return asked_and_grounded(asked, MediaRef(first_video(self.media_path, asked.video, *asked.also)))
 
     def task(self, samples: Sequence[Sample]) -> NextgqaTask:
         """The task that asks them."""

@@ -6,19 +6,23 @@ The files are those of Video-LLaVA's zero-shot evaluation, which MERV took over:
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from merv.data.formats.open_ended import answers_by_id, question_of
+from merv.data.formats.questions import Question
 from merv.data.sample import Sample, Turn
 from merv.errors import ConfigError
 from merv.evaluation.benchmark import BenchmarkConfig
 from merv.evaluation.files import field as field_of
-from merv.evaluation.files import find_video, read_rows
+from merv.evaluation.files import read_rows
 from merv.evaluation.judge import JudgeConfig
 from merv.evaluation.metrics.qa import ACTIVITYNET_NAMES
 from merv.evaluation.task import Task, TaskConfig
 from merv.evaluation.tasks.free_text import ExactTask, JudgedTask, Protocol
+from merv.evaluation.tasks.rows import strictly
+from merv.evaluation.tasks.spans_files import first_video
 from merv.video.media import MediaRef
 
 EXACT_INSTRUCTION = "Answer with one word or a short phrase."
@@ -65,20 +69,24 @@ class OpenEndedConfig(BenchmarkConfig):
         path = self.annotation_path
         get = f"{self.source} and keep questions and answers together"
         answers_path = self.answers or path.with_name("test_a.json")
-        rows, answers = read_rows(path, get=get), _by_id(answers_path, get)
+        rows = read_rows(path, get=get)
+        with strictly(str(answers_path)):
+            answers = answers_by_id(read_rows(answers_path, get=get))
         groups = {
             identity: {**self.grouping(answer, f"{answers_path}, question_id {identity}"), "place": place}
             for place, (identity, answer) in enumerate(answers.items())
         }
-        video = cache(self._video)  # many questions share one
+        video = cache(partial(first_video, self.media_path))  # many questions share one
         samples = []
         for number, row in enumerate(rows):
             where = f"{path} row {number}"
-            identity = str(field_of(row, "question_id", where))
-            if identity not in answers:
-                raise ConfigError(f"{where}: question_id {identity} has no answer in {answers_path}; name its file")
-            meta = {"answer": str(answers[identity]["answer"]), **groups[identity]}
-            samples.append(self._sample(row, where, video(str(field_of(row, "video_name", where))), meta))
+            if "question_id" in row and str(row["question_id"]) not in answers:
+                raise ConfigError(
+                    f"{where}: question_id {row['question_id']} has no answer in {answers_path}; name its file"
+                )
+            with strictly(where):
+                asked = question_of(row, answers, self.prefixes)
+            samples.append(self._sample(asked, video(asked.video, *asked.also), groups[asked.id]))
         return samples
 
     def task(self, samples: Sequence[Sample]) -> Task:
@@ -93,22 +101,17 @@ class OpenEndedConfig(BenchmarkConfig):
             return self.instruction
         return "" if self.score == "judge" else EXACT_INSTRUCTION
 
-    def _sample(self, row: Row, where: str, video: Path, meta: Row) -> Sample:
-        question = str(field_of(row, "question", where))
+    def _sample(self, asked: Question, video: Path, group: Row) -> Sample:
         return Sample(
-            id=str(row["question_id"]),
-            turns=(Turn("user", f"{question}\n{self._line()}".strip()),),
+            id=asked.id,
+            turns=(Turn("user", f"{asked.text}\n{self._line()}".strip()),),
             media=(MediaRef(video),),
-            meta={"question": question, "duration": row.get("duration"), **meta},
+            meta={"question": asked.text, "duration": asked.duration, "answer": asked.answer, **group},
         )
 
     def grouping(self, answer: Row, where: str) -> Row:
         """What the sample's `meta` says of the group a question is in."""
         return {"kind": str(answer["type"])} if "type" in answer else {}
-
-    def _video(self, name: str) -> Path:
-        paths = [find_video(self.media_path, prefix + name) for prefix in self.prefixes]
-        return next((path for path in paths if path.exists()), paths[0])
 
 
 @TaskConfig.register_subclass("msvd-qa")
@@ -182,18 +185,3 @@ class MervOpenEndedConfig(OpenEndedConfig):
     def media_path(self) -> Path:
         """The folder of the videos, beside the questions."""
         return self.media_root or self.annotation_path.parent / self.media
-
-
-def _by_id(path: Path, get: str) -> dict[str, Row]:
-    """Answers by question_id.
-
-    Raises:
-        ConfigError: one is missing, or a question has two.
-    """
-    answers: dict[str, Row] = {}
-    for number, row in enumerate(read_rows(path, get=get)):
-        where = f"{path} row {number}"
-        identity, answer = str(field_of(row, "question_id", where)), field_of(row, "answer", where)
-        if answers.setdefault(identity, row)["answer"] != answer:
-            raise ConfigError(f"{where}: question_id {identity} has another answer further up; drop one")
-    return answers

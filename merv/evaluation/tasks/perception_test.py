@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from merv.data.formats.perception_test import asked, question_of
 from merv.data.sample import Sample
-from merv.evaluation.files import field, find_video, read_json
+from merv.evaluation.files import field, read_json
 from merv.evaluation.published_parsers import exact_letter
 from merv.evaluation.task import TaskConfig
 from merv.evaluation.tasks.merv_form import MervFormConfig
 from merv.evaluation.tasks.protocols import SHARED, Protocol, ask_lmms
-from merv.evaluation.tasks.rows import by_number, require_answers, stretch
+from merv.evaluation.tasks.rows import require_answers, strictly
 
 
 @TaskConfig.register_subclass("perception-test")
@@ -38,29 +39,13 @@ class PerceptionTestConfig(MervFormConfig):
         return self._official(videos, path) if isinstance(videos, dict) else super().read()
 
     def _official(self, videos: Mapping[str, Any], path: Path) -> list[Sample]:
-        rows = [
-            (name, video.get("metadata") or {}, row)
-            for name, video in videos.items()
-            for row in field(video, "mc_question", f"{path} video {name}")
-        ]
-        require_answers([row for _, _, row in rows], "answer_id", path)
-        return [self._sample(name, about, row, f"{path} video {name}") for name, about, row in rows]
+        for name, about in videos.items():
+            field(about, "mc_question", f"{path} video {name}")
+        rows = list(asked(videos))
+        require_answers(rows, "answer_id", path)
+        return [self._sample(row, f"{path} video {row['video']}") for row in rows]
 
-    def _sample(self, name: str, about: Mapping[str, Any], row: dict[str, Any], where: str) -> Sample:
-        options = field(row, "options", where)
-        rate = about.get("frame_rate") or self.fps
-        end, total = row.get("end_frame"), about.get("num_frames")
-        kind = str(row.get("area", ""))
-        return self.question(
-            where,
-            name=f"{name}_{field(row, 'id', where)}",
-            text=field(row, "question", where),
-            options=options,
-            answer=by_number(field(row, "answer_id", where), options, where),
-            video=find_video(self.media_path, name),
-            span=stretch(0.0, end / rate, where) if end is not None and rate else None,
-            kind=kind,
-            groups=[group for group in (kind, str(row.get("reasoning", ""))) if group],
-            duration=total / rate if total and rate else None,
-            end_frame=end,
-        )
+    def _sample(self, row: dict[str, Any], where: str) -> Sample:
+        with strictly(where):
+            question = question_of(row, self.fps)
+        return self.sample_of(question, where, end_frame=question.more["end_frame"])

@@ -9,26 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from merv.data.formats.qa_ego4d import question_of
 from merv.data.sample import Sample
 from merv.evaluation.benchmark import BenchmarkConfig
-from merv.evaluation.files import field, find_video, read_rows
+from merv.evaluation.files import find_video, read_rows
 from merv.evaluation.metrics.grounded_qa import qa_ego4d
 from merv.evaluation.metrics.spans import Window, hull_iou
 from merv.evaluation.task import Item, TaskConfig
-from merv.evaluation.tasks.spans_files import (
-    among,
-    number_of,
-    options_of,
-    read_durations,
-    text_of,
-    warn_of_unknown,
-    windows_of,
-)
-from merv.evaluation.tasks.spans_task import GroundedQaTask, grounded_qa_sample, is_right, predicted
+from merv.evaluation.tasks.rows import strictly
+from merv.evaluation.tasks.spans_files import read_durations, warn_of_unknown
+from merv.evaluation.tasks.spans_task import GroundedQaTask, asked_and_grounded, is_right, predicted
 from merv.video.media import MediaRef
-
-FRAMES_PER_SECOND = 30
-"""Of the annotations, whatever the video's own rate."""
 
 
 class QaEgo4dTask(GroundedQaTask):
@@ -75,21 +66,9 @@ class QaEgo4dConfig(BenchmarkConfig):
         return samples
 
     def _sample(self, row: dict[str, Any], durations: Mapping[str, float], where: str) -> Sample:
-        video, identifier = str(field(row, "video_id", where)), str(field(row, "sample_id", where))
-        answer = str(field(row, "answer", where))
-        options = row.get("options") or among(answer, field(row, "wrong_answers", where), identifier)
-        given = options_of(options, where)
-        frames = [field(row, f"moment_{end}_frame", where) for end in ("start", "end")]
-        seconds = [number_of(frame, "moment", where) / FRAMES_PER_SECOND for frame in frames]
-        return grounded_qa_sample(
-            identifier,
-            str(field(row, "question", where)).strip(),
-            options=given,
-            answer=text_of(answer, given, where),
-            windows=windows_of(seconds, where),
-            duration=durations.get(video),
-            media=MediaRef(find_video(self.media_path, video)),
-        )
+        with strictly(where):
+            asked = question_of(row, durations)
+            return asked_and_grounded(asked, MediaRef(find_video(self.media_path, asked.video)))
 
     def task(self, samples: Sequence[Sample]) -> QaEgo4dTask:
         """The task that asks them."""

@@ -9,18 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from merv.data.formats.question_fields import in_order
+from merv.data.formats.rextime import is_of_activitynet, question_of
 from merv.data.sample import Sample
 from merv.errors import ConfigError
 from merv.evaluation.benchmark import BenchmarkConfig
-from merv.evaluation.files import field, find_video
+from merv.evaluation.files import find_video
 from merv.evaluation.metrics.grounded_qa import rextime
 from merv.evaluation.task import Item, TaskConfig
-from merv.evaluation.tasks.spans_files import cut_video, letter_of, moment_sample, number_of, options_of, windows_of
-from merv.evaluation.tasks.spans_task import GroundedQaTask, GroundingTask, grounded_qa_sample, predicted
+from merv.evaluation.tasks.rows import strictly
+from merv.evaluation.tasks.spans_files import cut_video
+from merv.evaluation.tasks.spans_task import (
+    GroundedQaTask,
+    GroundingTask,
+    asked_and_grounded,
+    grounding_sample,
+    predicted,
+)
 from merv.video.media import MediaRef
-
-ACTIVITYNET_ID = 13
-"""Characters of `v_` and a YouTube id; a clip of QVHighlights has more."""
 
 
 def _table(items: Sequence[Item], *, answered: bool) -> dict[str, float]:
@@ -80,25 +86,27 @@ class RextimeConfig(BenchmarkConfig):
             )
         if with_options:
             return [self._question(row, where) for row, where in rows]
-        return [moment_sample(row, self._media(row, where), where, question=True) for row, where in rows]
+        return [self._moment(row, where) for row, where in rows]
 
     def _question(self, row: dict[str, Any], where: str) -> Sample:
-        options = options_of(field(row, "options", where), where)
-        duration = row.get("duration")
-        return grounded_qa_sample(
-            str(field(row, "qid", where)),
-            str(field(row, "question", where)),
-            options=options,
-            answer=letter_of(field(row, "ans", where), options, where),
-            windows=windows_of(field(row, "span", where), where),
-            duration=None if duration is None else number_of(duration, "duration", where),
-            media=self._media(row, where),
-            kind=str(row.get("category", "")),
-        )
+        with strictly(where):
+            asked = question_of(row)
+            return asked_and_grounded(asked, self._media(asked.video))
 
-    def _media(self, row: dict[str, Any], where: str) -> MediaRef:
-        video = str(field(row, "vid", where))
-        if len(video) == ACTIVITYNET_ID and video.startswith("v_"):
+    def _moment(self, row: dict[str, Any], where: str) -> Sample:
+        with strictly(where):
+            asked = question_of(row)
+            return grounding_sample(
+                asked.id,
+                asked.text,
+                windows=in_order(asked.windows),
+                duration=asked.duration,
+                media=self._media(asked.video),
+                question=True,
+            )
+
+    def _media(self, video: str) -> MediaRef:
+        if is_of_activitynet(video):
             return MediaRef(find_video(self.activitynet_root or self.media_path, video))
         return cut_video(self.qvhighlights_root or self.media_path, video)
 

@@ -5,13 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from merv.data.formats import options
+from merv.data.formats.options import ABSENT
 from merv.data.formats.role_rows import Skip
 from merv.errors import ConfigError, SampleError
-from merv.evaluation.published_parsers import LETTERS
 from merv.video.media import Span
-
-ABSENT = (None, "", "@", "-1", -1)
-"""What stands in place of an answer where none is published."""
 
 
 def require_answers(rows: Sequence[Mapping[str, Any]], name: str, path: Path) -> None:
@@ -24,36 +22,14 @@ def require_answers(rows: Sequence[Mapping[str, Any]], name: str, path: Path) ->
         raise ConfigError(f"{path} has no answers (`{name}`): a test split; name a validation split as annotations")
 
 
-def by_text(answer: Any, options: Any) -> int | None:
-    """Index of the option with the answer's text, the last where several have it, as MVBench and MLVU take it."""
-    found = [i for i, option in enumerate(options) if option == answer]
-    return found[-1] if found else None
-
-
-def by_letter(answer: Any, options: Any, where: str) -> int:
-    """Index of an option given by its letter.
-
-    Raises:
-        ConfigError: there is no such option.
-    """
-    letter = str(answer).strip().upper()
-    return _checked(LETTERS.find(letter) if len(letter) == 1 else -1, answer, options, where)
-
-
-def by_number(answer: Any, options: Any, where: str) -> int:
+def by_number(answer: Any, given: Any, where: str) -> int:
     """Index of an option given by its number from 0, which may be a text.
 
     Raises:
         ConfigError: there is no such option.
     """
-    counts = isinstance(answer, int) and not isinstance(answer, bool)
-    return _checked(int(answer) if counts or str(answer).isdecimal() else -1, answer, options, where)
-
-
-def _checked(index: int, answer: Any, options: Any, where: str) -> int:
-    if not 0 <= index < len(options):
-        raise ConfigError(f"{where}: answer {answer!r} is none of its {len(options)} options; repair or drop the row")
-    return index
+    with strictly(where):
+        return options.by_number(answer, given)
 
 
 def stretch(start: Any, end: Any, where: str) -> Span:
@@ -62,10 +38,8 @@ def stretch(start: Any, end: Any, where: str) -> Span:
     Raises:
         ConfigError: it is none.
     """
-    try:
-        return Span(float(start), float(end))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {start!r} to {end!r} is no stretch of seconds; repair or drop the row") from error
+    with strictly(where):
+        return options.stretch(start, end)
 
 
 @contextmanager

@@ -2,15 +2,16 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from merv.data.formats import question_fields
+from merv.data.formats.video_moments import paired
 from merv.data.sample import Sample
 from merv.errors import ConfigError
 from merv.evaluation.files import field, find_video, read_json, read_rows
 from merv.evaluation.metrics.spans import Window
+from merv.evaluation.tasks.rows import strictly
 from merv.evaluation.tasks.spans_task import grounding_sample
 from merv.video.media import MediaRef, Span
 
@@ -23,19 +24,8 @@ def windows_of(value: Any, where: str) -> list[Window]:
     Raises:
         ConfigError: it is something else, or empty.
     """
-    flat = isinstance(value, list | tuple) and len(value) == 2 and not any(isinstance(end, list) for end in value)
-    rows = [value] if flat else value
-    if not isinstance(rows, list) or not rows or not all(_is_window(row) for row in rows):
-        raise ConfigError(f"{where}: windows are {value!r}; expected [[start, end], ...] in seconds")
-    return [(float(min(row)), float(max(row))) for row in rows]
-
-
-def _is_window(row: Any) -> bool:
-    return isinstance(row, list | tuple) and len(row) == 2 and all(_is_number(end) for end in row)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    with strictly(where):
+        return question_fields.in_order(question_fields.windows_of(value))
 
 
 def number_of(value: Any, name: str, where: str) -> float:
@@ -44,13 +34,8 @@ def number_of(value: Any, name: str, where: str) -> float:
     Raises:
         ConfigError: it is none, or not finite.
     """
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {name} is {value!r}; expected a number") from error
-    if not isfinite(number):
-        raise ConfigError(f"{where}: {name} is {value!r}; expected a number")
-    return number
+    with strictly(where):
+        return question_fields.number_of(value, name)
 
 
 def options_of(value: Any, where: str) -> list[str]:
@@ -70,41 +55,9 @@ def sentences_of(entry: dict[str, Any], where: str) -> list[tuple[Window, str]]:
     Raises:
         ConfigError: one is missing, or they are not as many.
     """
-    times, sentences = field(entry, "timestamps", where), field(entry, "sentences", where)
-    if not isinstance(times, list) or not isinstance(sentences, list) or len(times) != len(sentences):
-        raise ConfigError(f"{where}: timestamps and sentences are not lists of one length; download it again")
-    return [(windows_of(time, where)[0], str(text)) for time, text in zip(times, sentences, strict=True)]
-
-
-def letter_of(letter: Any, options: Sequence[str], where: str) -> int:
-    """Index of the option a letter stands for.
-
-    Raises:
-        ConfigError: it stands for none.
-    """
-    index = ord(letter.upper()) - ord("A") if isinstance(letter, str) and len(letter) == 1 else -1
-    if not 0 <= index < len(options):
-        raise ConfigError(f"{where}: answer {letter!r} is no letter of {len(options)} options; repair or drop the row")
-    return index
-
-
-def text_of(answer: Any, options: Sequence[str], where: str) -> int:
-    """Index of the option with an answer's text, whatever its case and spaces; the first of equal ones.
-
-    Raises:
-        ConfigError: no option has it.
-    """
-    texts = [" ".join(option.casefold().split()) for option in options]
-    said = " ".join(str(answer).casefold().split())
-    if said not in texts:
-        raise ConfigError(f"{where}: answer {answer!r} is not one of the options {options}; repair or drop the row")
-    return texts.index(said)
-
-
-def among(answer: str, wrong: Sequence[str], key: str) -> list[str]:
-    """Options of an answer and wrong ones: its place follows from `key`, the same in every run, each as often."""
-    place = int.from_bytes(sha256(key.encode()).digest()[:8], "big") % (len(wrong) + 1)
-    return [*wrong[:place], answer, *wrong[place:]]
+    with strictly(where):
+        pairs = paired(entry, "sentences", "timestamps")
+    return [(windows_of(time, where)[0], str(text)) for text, time in pairs]
 
 
 def read_durations(given: Path | None, beside: Iterable[Path] = ()) -> dict[str, float]:

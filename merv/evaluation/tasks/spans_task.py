@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from math import inf, isfinite
 from typing import Any, ClassVar
 
+from merv.data.formats.question_fields import in_order
+from merv.data.formats.questions import Question
 from merv.data.formats.synthetic import with_options
 from merv.data.sample import Sample, Turn
+from merv.errors import SampleError
 from merv.evaluation.benchmark import Condition
 from merv.evaluation.metrics.grounding import THRESHOLDS, moment_table
 from merv.evaluation.metrics.spans import Window, best_iou, clamp, iop, iou
@@ -247,3 +250,27 @@ def grounded_qa_sample(
     kept = {"question": question, "options": list(options), "answer": answer}
     meta = {**kept, "windows": list(windows), "duration": duration, **more}
     return Sample(identifier, (Turn("user", prompt),), (media,), meta=meta)
+
+
+def asked_and_grounded(asked: Question, media: MediaRef) -> Sample:
+    """The same of what a row says; windows whose ends are in the wrong order are turned.
+
+    Raises:
+        SampleError: there are no two options, none of them is right, or no window shows it.
+    """
+    if len(asked.options) < 2:
+        raise SampleError(f"options are {asked.options!r}; expected at least two texts")
+    if not asked.windows:
+        raise SampleError("windows are []; expected [[start, end], ...] in seconds")
+    if not isinstance(asked.answer, int):
+        raise SampleError(f"answer {asked.answer!r} is none of its {len(asked.options)} options")
+    return grounded_qa_sample(
+        asked.id,
+        asked.text,
+        options=asked.options,
+        answer=asked.answer,
+        windows=in_order(asked.windows),
+        duration=asked.duration,
+        media=media,
+        **({"kind": asked.kind} if asked.kind else {}),
+    )

@@ -6,12 +6,12 @@ Wu et al., NeurIPS 2021; https://bobbywu.com/STAR.  Its number is the mean of th
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from merv.data.formats.star import question_of
 from merv.data.sample import Sample
-from merv.errors import ConfigError
-from merv.evaluation.files import field, find_video, read_rows
+from merv.evaluation.files import read_rows
 from merv.evaluation.task import TaskConfig
 from merv.evaluation.tasks.choice import ChoiceConfig
-from merv.evaluation.tasks.rows import by_text, require_answers, stretch
+from merv.evaluation.tasks.rows import require_answers, strictly
 
 
 @TaskConfig.register_subclass("star")
@@ -32,18 +32,6 @@ class StarConfig(ChoiceConfig):
         return [self._sample(row, f"{path} row {number}") for number, row in enumerate(rows)]
 
     def _sample(self, row: dict[str, Any], where: str) -> Sample:
-        name = str(field(row, "question_id", where))
-        choices = field(row, "choices", where)
-        if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-            raise ConfigError(f"{where}: choices are {choices!r}; expected a list of objects with `choice`")
-        options = [field(choice, "choice", where) for choice in choices]
-        return self.question(
-            where,
-            name=name,
-            text=field(row, "question", where),
-            options=options,
-            answer=by_text(field(row, "answer", where), options),
-            video=find_video(self.media_path, str(field(row, "video_id", where))),
-            span=stretch(field(row, "start", where), field(row, "end", where), where),
-            kind=name.split("_")[0],
-        )
+        with strictly(where):
+            asked = question_of(row)
+        return self.sample_of(asked, where)

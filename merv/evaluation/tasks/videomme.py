@@ -3,17 +3,17 @@
 Fu et al., CVPR 2025; https://github.com/BradyFU/Video-MME.  Its accuracy is told apart by length of the videos.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from merv.data.formats.videomme import asked, question_of
 from merv.data.sample import Sample
-from merv.evaluation.files import field, find_video, read_rows
-from merv.evaluation.published_parsers import LETTERS, lmms_letter_option, videomme_option
+from merv.evaluation.files import read_rows
+from merv.evaluation.published_parsers import lmms_letter_option, videomme_option
 from merv.evaluation.task import TaskConfig
 from merv.evaluation.tasks.protocols import SHARED, Protocol, dotted
-from merv.evaluation.tasks.rows import by_letter, require_answers
+from merv.evaluation.tasks.rows import require_answers, strictly
 from merv.evaluation.tasks.subtitles import SubtitledConfig, read_srt
 
 
@@ -50,42 +50,15 @@ class VideommeConfig(SubtitledConfig):
     def read(self) -> list[Sample]:
         """All questions of the file."""
         path = self.annotation_path
-        rows = []
-        for number, row in enumerate(read_rows(path, get=self.source)):
-            about = {name: value for name, value in row.items() if name != "questions"}
-            rows += [({**about, **asked}, f"{path} row {number}") for asked in row.get("questions", [{}])]
+        rows = [(row, f"{path} row {number}") for number, row in asked(read_rows(path, get=self.source))]
         require_answers([row for row, _ in rows], "answer", path)
         place = self.place() if self.subtitles else None
         told: dict[str, str] = {}
         samples = []
         for row, where in rows:
-            video = str(row.get("videoID") or field(row, "video_id", where))
-            if place is not None and video not in told:
-                told[video] = self.told(read_srt(place / f"{video}.srt"))
-            samples.append(self._sample(row, video, told.get(video), where))
+            with strictly(where):
+                question = question_of(row)
+            if place is not None and question.video not in told:
+                told[question.video] = self.told(read_srt(place / f"{question.video}.srt"))
+            samples.append(self.sample_of(question, where, subtitles=told.get(question.video)))
         return samples
-
-    def _sample(self, row: dict[str, Any], video: str, subtitles: str | None, where: str) -> Sample:
-        options = without_letters(field(row, "options", where))
-        kind = str(field(row, "task_type", where))
-        return self.question(
-            where,
-            name=field(row, "question_id", where),
-            text=field(row, "question", where),
-            options=options,
-            answer=by_letter(field(row, "answer", where), options, where),
-            video=find_video(self.media_path, video),
-            kind=kind,
-            groups=(kind, str(field(row, "duration", where)), *([str(row["domain"])] if "domain" in row else [])),
-            subtitles=subtitles,
-        )
-
-
-def without_letters(options: Any) -> Any:
-    """Options without the letters `A. ` or `(A) ` of their places before them; other values as they are."""
-    if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
-        return options
-    return [
-        re.sub(rf"^\s*(?:\({letter}\)|{letter}[.)])\s*", "", option)
-        for letter, option in zip(LETTERS, options, strict=False)
-    ]

@@ -62,10 +62,11 @@ class Opener:
         """
         from merv.video.decode import read_chosen, read_sampled
         from merv.video.images import read_image
+        from merv.video.places import place_of
         from merv.video.timeline import choose_frames, frames_from_left
 
         if ref.kind == "image":
-            return Shown((read_image(ref.path),))
+            return Shown((read_image(place_of(ref)),))
         if self.native:
             clip = read_sampled(ref, self.budget if count is None else _exactly(self.budget, count))
             return Shown((clip.frames,), _clock(clip.times, clip.span.start, clip.span.duration))

@@ -30,6 +30,7 @@ from merv.models.hf_vlm.look import LookConfig, image_options, native_video
 from merv.models.hf_vlm.messages import as_messages
 from merv.models.hf_vlm.rows import collated, continued, cut, of_media
 from merv.models.hf_vlm.stand_ins import StandIns, lacking_in, make_stand_in, stand_behind
+from merv.models.seen import Seen
 from merv.video.media import MediaKind, MediaRef
 
 
@@ -121,6 +122,14 @@ class HfProcessor(Processor):
             except SampleError as error:
                 prepared.append(error)
         return prepared
+
+    def seen(self, sample: Sample) -> list[Seen]:
+        """Each medium as the model's own processor gets it, which may still cut and resize it."""
+        shown = [self._shown(ref, sample, {}) for ref in sample.media]
+        return [
+            Seen(ref.path.name, [picture for each in medium.frames for picture in each.view(-1, *each.shape[-3:])])
+            for ref, medium in zip(sample.media, shown, strict=True)
+        ]
 
     def _prepared(self, sample: Sample, answer: bool, seen: dict[Any, Shown | SampleError]) -> Example:
         turns = self._turns(sample, answer)

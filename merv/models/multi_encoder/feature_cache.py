@@ -38,14 +38,17 @@ class FeatureCache:
     """Key of each encoder, in the model's order: the name of its folder."""
 
     def clip(self, ref: MediaRef) -> str:
-        """Key of a clip: its file as it is now, and the stretch of it that is meant.
+        """Key of a clip: its file as it is now, or the content of its shard, and the stretch of it that is meant.
 
         Raises:
             OSError: there is no such file.
         """
-        stat = ref.path.stat()
         span = None if ref.span is None or ref.kind == "image" else (ref.span.start, ref.span.end)
-        return _digest([str(ref.path.resolve()), stat.st_size, stat.st_mtime_ns, ref.kind, span])
+        if ref.within is not None and ref.within.digest:
+            return _digest([ref.within.digest, ref.within.stretches, ref.kind, span])
+        stat = ref.path.stat()
+        piece = [] if ref.within is None else [ref.within.stretches]
+        return _digest([str(ref.path.resolve()), stat.st_size, stat.st_mtime_ns, ref.kind, span, *piece])
 
     def read(self, clip: str) -> dict[int, Tensor] | None:
         """Features of a clip by number of the encoder, each as it was written; None unless all are there."""

@@ -14,7 +14,9 @@ from merv.errors import SampleError
 from merv.models.base import Processor
 from merv.models.collating import distinct, padded
 from merv.models.multi_encoder.feature_cache import FeatureCache
+from merv.models.seen import Seen
 from merv.video.media import MediaRef
+from merv.video.places import is_present
 from merv.video.transforms import View
 
 
@@ -59,6 +61,18 @@ class MultiEncoderProcessor(Processor):
                 prepared.append(error)
         return prepared
 
+    def seen(self, sample: Sample) -> list[Seen]:
+        """Each view the encoders share; an encoder with fewer frames takes them evenly from these."""
+        from merv.video.decode import read_clip
+
+        [ref] = sample.media or [None]
+        if ref is None:
+            return []
+        clip = read_clip(ref, self.num_frames)
+        return [
+            Seen(f"{view.size} px, {view.resize}", list(view.apply(clip.frames)), clip.times) for view in self.views
+        ]
+
     def _text(self, sample: Sample, answer: bool) -> tuple[Tensor, Tensor]:
         """Token ids and labels, cut to the room there is."""
         turns = without_media_marks(sample.turns)
@@ -91,7 +105,7 @@ class MultiEncoderProcessor(Processor):
         if not sample.media:
             return _Shown()
         [ref] = sample.media
-        if self.cache is None or not ref.path.exists():  # a missing file is the decoder's to report
+        if self.cache is None or not is_present(ref):  # a missing file is the decoder's to report
             return _Shown(self._frames(ref))
         clip = self.cache.clip(ref)
         features = self.cache.read(clip)

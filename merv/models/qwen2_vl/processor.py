@@ -24,6 +24,7 @@ from merv.models.qwen2_vl.prompts import Wording
 from merv.models.qwen2_vl.roles import Request, role_called
 from merv.models.qwen2_vl.targets import context_of, insert_markers, moments_of
 from merv.models.qwen2_vl.tokens import VIDEO, VISION_END, VISION_START, TokenIds
+from merv.models.seen import Seen
 from merv.video.budget import VisualBudget
 from merv.video.media import MediaRef, Span
 
@@ -110,6 +111,16 @@ class RoleProcessor(Processor):
             except SampleError as error:
                 prepared.append(error)
         return prepared
+
+    def seen(self, sample: Sample) -> list[Seen]:
+        """The frames of the stretch the role looks at, in its budget's size."""
+        from merv.video.decode import read_sampled
+
+        ref, _ = self._stretch(sample, role_called(self.role).request(sample, self.own_wording))
+        if ref is None:
+            return []
+        clip = read_sampled(ref, self.budgets[self.role])
+        return [Seen(f"role {self.role}", list(clip.frames), clip.times)]
 
     def words(self, ids: Tensor) -> str:
         """The text of new tokens, calls of the head included; it ends where the answer does."""

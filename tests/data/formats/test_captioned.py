@@ -94,6 +94,6 @@ def test_a_bad_row_is_set_aside_with_its_number_and_field(tmp_path, row, reason)
     result = read_rows(tmp_path, vase(), row, vase())
 
     (bad,) = result.bad_rows
-    assert (bad.dataset, bad.row, result.rows) == ("vases", 1, [0, 2])
+    assert (bad.dataset, bad.row, list(result.rows)) == ("vases", 1, [0, 2])
     assert reason in bad.reason
     assert "\n" not in str(bad)

@@ -26,7 +26,7 @@ def test_captions_meet_their_spans(tmp_path):
     assert [sample.meta["query"] for sample in reading.samples] == ["a dog", "a cat", "a man"]
     assert [sample.meta["windows"] for sample in reading.samples] == [[(1.0, 2.0)], [(3.0, 4.0)], [(5.5, 8.0)]]
     assert reading.samples[2].media[0].path == tmp_path / "videos" / "-c.mp4"
-    assert reading.rows == [0, 1, 2]
+    assert list(reading.rows) == [0, 1, 2]
 
 
 def test_spans_without_length_and_unpublished_videos_are_skipped_and_counted(tmp_path):
@@ -35,7 +35,7 @@ def test_spans_without_length_and_unpublished_videos_are_skipped_and_counted(tmp
 
     reading = read_files(tmp_path, captions, times, {"a": 20}, videos=["video-a", "video-b", "video-none"])
 
-    assert reading.rows == [1]
+    assert list(reading.rows) == [1]
     assert reading.bad_rows == []
     assert reading.skipped == {
         "with a span without length": 2,

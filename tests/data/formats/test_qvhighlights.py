@@ -35,7 +35,7 @@ def test_rows_of_a_test_split_are_skipped(tmp_path):
     reading = read_rows(tmp_path, test_row, WINDOWS)
 
     assert reading.skipped == {"without windows, as test splits are": 1}
-    assert (reading.rows, reading.bad_rows) == ([1], [])
+    assert (list(reading.rows), reading.bad_rows) == ([1], [])
 
 
 def test_rows_with_several_windows_are_skipped_on_demand(tmp_path):
@@ -61,4 +61,4 @@ def test_a_bad_row_is_set_aside(tmp_path, change, reason):
 
     assert reason in reading.bad_rows[0].reason
     assert reading.bad_rows[1].reason == "found list [1]; expected an object"
-    assert reading.rows == [2]
+    assert list(reading.rows) == [2]

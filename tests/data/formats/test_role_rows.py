@@ -35,7 +35,7 @@ def test_a_row_ends_as_samples_as_a_bad_row_or_as_skipped():
     reading = read_each(["good", "skip", "bad", broken, "skip", "good"], samples_of, dataset="d", path=PATH)
 
     assert [sample.id for sample in reading.samples] == ["0-first", "0-second", "5-first", "5-second"]
-    assert reading.rows == [0, 0, 5, 5]
+    assert list(reading.rows) == [0, 0, 5, 5]
     assert reading.bad_rows == [
         BadRow("d", 2, "2", "rows.json", "two lines"),
         BadRow("d", 3, "3", "rows.json", "not JSON: no value at column 1"),

@@ -28,7 +28,7 @@ def test_rows_whose_video_could_not_be_had_are_skipped_on_demand(tmp_path):
 
     assert len(read(path, tmp_path, dataset="c").samples) == 2
     reading = read(path, tmp_path, dataset="c", only_present=True)
-    assert reading.rows == [0]
+    assert list(reading.rows) == [0]
     assert reading.skipped == {"without a video in the folder": 1}
 
 

@@ -18,7 +18,7 @@ def test_each_proposal_is_a_candidate_judged_by_its_overlap(tmp_path):
         ("v-0-1", (0.0, 30.0), False),
         ("v-0-2", (20.0, 20.0), False),
     ]
-    assert reading.rows == [0, 0, 0]
+    assert list(reading.rows) == [0, 0, 0]
     assert reading.samples[0].media[0].path == tmp_path / "didemo" / VIDEOS / "a@b.mp4"
 
 
@@ -36,7 +36,7 @@ def test_a_folder_is_read_in_the_order_of_names(tmp_path):
     reading = read(tmp_path / "lists", tmp_path, dataset="v", max_candidates=1)
 
     assert [sample.meta["query"] for sample in reading.samples] == ["first", "second"]
-    assert reading.rows == [0, 1]
+    assert list(reading.rows) == [0, 1]
 
 
 def test_an_empty_folder_is_refused(tmp_path):
@@ -79,4 +79,4 @@ def test_a_bad_row_is_set_aside(tmp_path, change, reason):
     reading = read_rows(tmp_path, {**PROPOSALS, **change}, PROPOSALS)
 
     assert reason in reading.bad_rows[0].reason
-    assert reading.rows == [1, 1, 1]
+    assert list(reading.rows) == [1, 1, 1]

@@ -38,7 +38,7 @@ def test_a_row_becomes_a_sample_without_opening_its_media(tmp_path):
         ("assistant", "A dog runs."),
     ]
     assert [(ref.path, ref.kind) for ref in sample.media] == [(tmp_path / "media/valley/a.mp4", "video")]
-    assert (result.rows, result.bad_rows) == ([0], [])
+    assert (list(result.rows), result.bad_rows) == ([0], [])
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_bad_row_is_set_aside_with_its_number_and_field(tmp_path, row, reason)
     assert (bad.dataset, bad.row) == ("rows.json", 1)
     assert reason in bad.reason
     assert "\n" not in str(bad)
-    assert result.rows == [0, 2]
+    assert list(result.rows) == [0, 2]
 
 
 def test_a_link_out_of_the_root_is_refused_unless_allowed(tmp_path):
@@ -149,7 +149,7 @@ def test_a_broken_line_of_a_jsonl_is_one_bad_row(tmp_path):
 
     result = read(path, tmp_path)
 
-    assert result.rows == [0, 2]
+    assert list(result.rows) == [0, 2]
     assert result.bad_rows[0].reason.startswith("not JSON: ")
 
 

@@ -161,7 +161,7 @@ def test_a_slow_answer_is_given_up_and_asked_for_again(tmp_path):
 @pytest.mark.parametrize("date", [False, True])
 def test_retry_after_holds_every_thread_back(tmp_path, monkeypatch, date):
     waits = []
-    monkeypatch.setattr("merv.evaluation.judge.endpoint.Gate.close_for", lambda self, seconds: waits.append(seconds))
+    monkeypatch.setattr("merv.endpoint.endpoint.Gate.close_for", lambda self, seconds: waits.append(seconds))
     header = formatdate(time.time() + 50, usegmt=True) if date else "50"
 
     with JudgeServer(fails_first(1, Reply(status=429, headers={"Retry-After": header}))) as server:
@@ -173,7 +173,7 @@ def test_retry_after_holds_every_thread_back(tmp_path, monkeypatch, date):
 
 def test_each_attempt_waits_twice_as_long(tmp_path, monkeypatch):
     waits = []
-    monkeypatch.setattr("merv.evaluation.judge.endpoint.Gate.close_for", lambda self, seconds: waits.append(seconds))
+    monkeypatch.setattr("merv.endpoint.endpoint.Gate.close_for", lambda self, seconds: waits.append(seconds))
 
     with JudgeServer(fails_first(4, Reply(status=500))) as server:
         ask(config(server.url, tmp_path, backoff_s=2.0, max_attempts=5))

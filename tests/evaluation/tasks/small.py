@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from merv.data.formats.mlvu import LISTS
+from merv.data.formats.mvbench import FOLDERS
 from merv.evaluation.task import TaskConfig
 from merv.evaluation.tasks import (  # noqa: F401 - registers them
     egoschema,
@@ -21,8 +23,6 @@ from merv.evaluation.tasks import (  # noqa: F401 - registers them
     videomme,
     vlep,
 )
-from merv.evaluation.tasks.mlvu import LISTS
-from merv.evaluation.tasks.mvbench import FOLDERS
 
 REAL = Path(__file__).resolve().parents[3] / ".." / "shared" / "realdata"
 

@@ -29,9 +29,9 @@ def test_rows_in_the_form_of_lighthouse_are_the_same_questions(tmp_path):
     [
         ([], "holds no object of videos"),
         ({"v_a": 3}, "`v_a` is no object"),
-        ({"v_a": {"duration": 10, "sentences": []}}, "`v_a` has no `timestamps`"),
+        ({"v_a": {"duration": 10, "sentences": []}}, "`v_a`: field timestamps: found nothing; expected a list"),
         ({"v_a": {"duration": 10, "timestamps": [[1, 2]], "sentences": []}}, "not lists of one length"),
-        ({"v_a": {"duration": 10, "timestamps": None, "sentences": []}}, "not lists of one length"),
+        ({"v_a": {"duration": 10, "timestamps": None, "sentences": []}}, "timestamps: found nothing"),
         ({"v_a": {"duration": None, "timestamps": [[1, 2]], "sentences": ["x"]}}, "duration is None"),
         ({"v_a": {"duration": 10, "timestamps": [[1, "x"]], "sentences": ["x"]}}, "windows are"),
     ],

@@ -52,7 +52,7 @@ def test_measured_durations_replace_the_rounded_ones(tmp_path):
     ("change", "message"),
     [
         ({"right_answer": "F"}, "answer 'F'"),
-        ({"choices": None}, "options are None"),
+        ({"choices": None}, "field choices: found nothing"),
         ({"clue_intervals": []}, "windows are"),
         ({"duration": "x"}, "duration is"),
     ],

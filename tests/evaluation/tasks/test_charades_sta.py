@@ -36,10 +36,10 @@ def test_a_window_that_runs_backwards_is_put_in_order(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("AAAAA 2.0 4.0 a cat jumps.", "line 1 is 'AAAAA 2.0 4.0 a cat jumps.'; expected"),
+        ("AAAAA 2.0 4.0 a cat jumps.", "line 1: found 'AAAAA 2.0 4.0 a cat jumps.'; expected"),
         ("AAAAA 2.0##a cat jumps.", "expected `VIDEO start end##sentence`"),
-        ("AAAAA 2.0 soon##a cat jumps.", "line 1: time is 'soon'"),
-        ("AAAAA 2.0 nan##a cat jumps.", "line 1: time is 'nan'"),
+        ("AAAAA 2.0 soon##a cat jumps.", "line 1: found 'AAAAA 2.0 soon##a cat jumps.'; expected"),
+        ("AAAAA 2.0 nan##a cat jumps.", "start and end in seconds; repair or drop the row"),
         ("", "is empty"),
     ],
 )

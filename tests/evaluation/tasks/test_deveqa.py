@@ -48,7 +48,7 @@ def test_an_answer_is_a_letter_a_number_or_a_text(tmp_path, answer, index):
     ("change", "message"),
     [
         ({"answer": "fly"}, "answer 'fly' is not one of the options"),
-        ({"answer": "C"}, "answer 'C' is no letter of 2 options"),
+        ({"answer": "C"}, "answer 'C' is none of its 2 options"),
         ({"answer": "A", "options": ["sit"]}, "options are"),
         ({"answer": "A", "span": None}, "windows are"),
         ({}, "has none of correct_idx"),

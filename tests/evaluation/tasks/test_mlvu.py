@@ -1,8 +1,9 @@
 import pytest
 
+from merv.data.formats.mlvu import LISTS
 from merv.errors import ConfigError
 from merv.evaluation.task import Item, Parsed
-from merv.evaluation.tasks.mlvu import LISTS, MlvuConfig
+from merv.evaluation.tasks.mlvu import MlvuConfig
 
 from .small import MLVU, real, small, write
 

@@ -1,5 +1,6 @@
+from merv.data.formats.mvbench import FOLDERS
 from merv.evaluation.task import Item, Parsed
-from merv.evaluation.tasks.mvbench import FOLDERS, MvbenchConfig
+from merv.evaluation.tasks.mvbench import MvbenchConfig
 from merv.video.media import Span
 
 from .small import real, small

@@ -55,7 +55,7 @@ def test_answers_without_a_span_are_wrong_or_left_out_of_the_table(tmp_path, mis
     [
         ((",run,0,", ",fly,0,"), "answer 'fly' is not one of the options"),
         (("11,80", "99,80"), "the windows have none for question 0 of video 99"),
-        (("a4", "b4"), "has no `a4`"),
+        (("a4", "b4"), "row 0: field a4: found nothing; expected text"),
     ],
 )
 def test_a_bad_row_is_named(tmp_path, change, message):

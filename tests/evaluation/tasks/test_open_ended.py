@@ -89,9 +89,13 @@ def test_any_pair_has_its_videos_beside_it_and_its_own_name(tmp_path):
     [
         (QUESTIONS, ANSWERS[:2], r"row 0: question_id 0 has no answer in .*test_a\.json; name its file"),
         (QUESTIONS, [*ANSWERS, {"question_id": "0", "answer": "bird"}], "question_id 0 has another answer further up"),
-        ([{"question_id": "0", "question": "what?"}], ANSWERS, "row 0 has no `video_name`; it has question_id"),
-        ([{"question_id": "0", "video_name": "kite"}], ANSWERS, "row 0 has no `question`"),
-        (QUESTIONS, [{"question_id": "0"}], "row 0 has no `answer`"),
+        (
+            [{"question_id": "0", "question": "what?"}],
+            ANSWERS,
+            "row 0: field video_name: found nothing; expected text",
+        ),
+        ([{"question_id": "0", "video_name": "kite"}], ANSWERS, "row 0: field question: found nothing"),
+        (QUESTIONS, [{"question_id": "0"}], r"test_a\.json: row 0: field answer: found nothing"),
         ({}, ANSWERS, r"test_q\.json holds no list of rows"),
         (QUESTIONS, [], r"test_a\.json holds no list of rows"),
     ],

@@ -56,7 +56,7 @@ def test_a_letter_of_no_option_is_named(tmp_path):
     rows[1]["ans"] = "E"
     write(config.annotation_path, rows)
 
-    with pytest.raises(ConfigError, match="row 1: answer 'E' is no letter of 4 options"):
+    with pytest.raises(ConfigError, match="row 1: answer 'E' is none of its 4 options"):
         config.build()
 
 

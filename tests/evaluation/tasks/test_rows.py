@@ -2,23 +2,16 @@ from pathlib import Path
 
 import pytest
 
-from merv.errors import ConfigError
-from merv.evaluation.tasks.rows import by_letter, by_number, by_text, require_answers, stretch
+from merv.data.formats.role_rows import Skip
+from merv.errors import ConfigError, SampleError
+from merv.evaluation.tasks.rows import by_number, require_answers, stretch, strictly
 from merv.video.media import Span
 
 OPTIONS = ["a", "b", "a"]
 
 
-def test_right_options_are_found_by_text_letter_and_number():
-    assert (by_text("a", OPTIONS), by_text("c", OPTIONS)) == (2, None)
-    assert (by_letter("B", OPTIONS, ""), by_letter(" c ", OPTIONS, "")) == (1, 2)
+def test_right_options_are_found_by_number():
     assert (by_number("1", OPTIONS, ""), by_number(0, OPTIONS, "")) == (1, 0)
-
-
-@pytest.mark.parametrize("answer", ["D", "", "AB", "1", None])
-def test_a_letter_that_names_no_option_is_refused(answer):
-    with pytest.raises(ConfigError, match=f"row 3: answer {answer!r} is none of its 3 options"):
-        by_letter(answer, OPTIONS, "row 3")
 
 
 @pytest.mark.parametrize("answer", [3, -1, "3", "-1", "B", None, True, 1.5])
@@ -45,3 +38,9 @@ def test_a_stretch_that_is_none_is_refused(start, end):
 
 def test_a_stretch_may_be_given_as_text():
     assert stretch("1.5", 2, "") == Span(1.5, 2.0)
+
+
+@pytest.mark.parametrize("problem", [SampleError("it is empty"), Skip("it is empty")])
+def test_a_row_that_cannot_be_used_ends_the_reading(problem):
+    with pytest.raises(ConfigError, match=r"^row 3: it is empty; repair or drop the row$"), strictly("row 3"):
+        raise problem

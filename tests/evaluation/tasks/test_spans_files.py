@@ -1,7 +1,7 @@
 import pytest
 
 from merv.errors import ConfigError
-from merv.evaluation.tasks.spans_files import among, first_video, read_durations, text_of, windows_of
+from merv.evaluation.tasks.spans_files import first_video, read_durations, windows_of
 
 from .small import write, write_csv
 
@@ -25,18 +25,6 @@ def test_windows_are_a_list_or_a_single_one_with_ends_in_order(value, windows):
 def test_what_is_no_window_is_refused(value):
     with pytest.raises(ConfigError, match="row 0: windows are"):
         windows_of(value, "row 0")
-
-
-def test_an_answer_is_the_first_option_of_its_text():
-    assert text_of(" On  the mat", ["in the hat", "on the mat", "On the mat"], "row 0") == 1
-
-
-def test_wrong_answers_keep_their_order_around_the_right_one():
-    options = among("a", ["b", "c", "d"], "clip_1")
-
-    assert sorted(options) == ["a", "b", "c", "d"]
-    assert [option for option in options if option != "a"] == ["b", "c", "d"]
-    assert options == among("a", ["b", "c", "d"], "clip_1")
 
 
 def test_durations_join_what_is_there_and_a_given_file_replaces_it(tmp_path):

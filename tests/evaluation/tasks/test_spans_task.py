@@ -1,17 +1,20 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import merv.conf.models  # noqa: F401 - registers merv-tiny
+from merv.data.formats.questions import Question
 from merv.data.formats.synthetic import encode_clip
-from merv.errors import ConfigError
+from merv.errors import ConfigError, SampleError
 from merv.evaluation.runner import evaluate
 from merv.evaluation.task import Item, Parsed
 from merv.evaluation.tasks.spans_task import (
     GroundedQaTask,
     GroundingTask,
+    asked_and_grounded,
     grounded_qa_sample,
     grounding_sample,
     read_option,
@@ -272,3 +275,26 @@ def test_options_that_are_times_are_not_taken_for_the_moment(tmp_path):
 )
 def test_an_option_is_read_beside_its_span(text, index):
     assert read_option(text, ["sit", "run", "jump"]) == index
+
+
+ROW = Question("q", "Why?", "a", ["sit", "run"], 1, [(4.0, 2.0)], duration=10.0)
+
+
+def test_ends_of_a_rows_windows_are_put_in_order(tmp_path):
+    sample = asked_and_grounded(ROW, MediaRef(tmp_path / "a.mp4"))
+
+    assert (sample.meta["windows"], sample.meta["answer"]) == ([(2.0, 4.0)], 1)
+    assert "kind" not in sample.meta
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"options": ["run"], "answer": 0}, "expected at least two texts"),
+        ({"windows": []}, "windows are"),
+        ({"answer": None}, "answer None is none of its 2 options"),
+    ],
+)
+def test_a_row_that_cannot_be_grounded_is_refused(tmp_path, change, says):
+    with pytest.raises(SampleError, match=says):
+        asked_and_grounded(replace(ROW, **change), MediaRef(tmp_path / "a.mp4"))

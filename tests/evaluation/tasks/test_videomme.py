@@ -2,7 +2,7 @@ import pytest
 
 from merv.errors import ConfigError
 from merv.evaluation.task import Item, Parsed
-from merv.evaluation.tasks.videomme import VideommeConfig, without_letters
+from merv.evaluation.tasks.videomme import VideommeConfig
 
 from .small import VIDEOMME, real, small, write
 
@@ -16,21 +16,6 @@ def test_options_lose_their_letters_and_accuracy_is_told_apart_by_length(tmp_pat
     assert task.samples()[0].media[0].path == tmp_path / "videomme/data/clip1.mp4"
     summary = task.summary([Item(s, task.score(s, Parsed(1)), Parsed(1)) for s in task.samples()])
     assert (summary["accuracy/short"], summary["accuracy/long"], summary["accuracy/Knowledge"]) == (1.0, 0.0, 0.5)
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (["A. x", "B. y"], ["x", "y"]),
-        (["(A) x", "(B)y"], ["x", "y"]),
-        (["A) x", " B.y"], ["x", "y"]),
-        (["B. x", "A cat", "C"], ["B. x", "A cat", "C"]),
-        ("A. x", "A. x"),
-        ([1, "B. y"], [1, "B. y"]),
-    ],
-)
-def test_only_the_letter_of_its_own_place_is_taken_off(options, expected):
-    assert without_letters(options) == expected
 
 
 def test_subtitles_stand_before_the_question_and_a_video_without_is_counted(tmp_path):

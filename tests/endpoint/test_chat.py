@@ -1,0 +1,98 @@
+from threading import Event
+
+import pytest
+
+from merv.endpoint.chat import Access, ChatClient, ChatReply, Naming, Prompt
+from merv.endpoint.usage import Usage
+from merv.errors import ConfigError, RunStopped
+
+from .server import ChatServer, Reply
+
+NAMING = Naming("writer", base_url="--llm", model="--model", options="the options of chat")
+PROMPT = Prompt("be kind", "hello")
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("A_KEY", "sk-1")
+
+
+def client(url, **options):
+    return ChatClient(Access(url, "m-1", "A_KEY", **{"backoff_s": 0.001, "max_attempts": 2, **options}), NAMING)
+
+
+def ask(rule, **options):
+    with ChatServer(rule) as server:
+        return client(server.url).reply(PROMPT, Event(), **options), server
+
+
+def test_a_request_holds_the_options_that_are_given():
+    _, server = ask(lambda *_: "hi", seed=3, temperature=None, response_format={"type": "json_object"})
+
+    assert server.requests == [
+        {
+            "model": "m-1",
+            "seed": 3,
+            "response_format": {"type": "json_object"},
+            "messages": [{"role": "system", "content": "be kind"}, {"role": "user", "content": "hello"}],
+        }
+    ]
+
+
+def test_without_a_system_message_none_is_sent():
+    assert Prompt("", "hello").messages == [{"role": "user", "content": "hello"}]
+    assert Prompt("", "hello").text == "hello"
+
+
+def test_a_reply_tells_the_tokens_the_endpoint_counted():
+    reply, _ = ask(lambda *_: Reply("hi", usage={"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}))
+
+    assert reply == ChatReply("hi", Usage(5, 2))
+
+
+@pytest.mark.parametrize("usage", [{}, {"prompt_tokens": 5}, {"prompt_tokens": "5", "completion_tokens": -2}])
+def test_tokens_nobody_counted_are_none(usage):
+    reply, _ = ask(lambda *_: Reply("hi", usage=usage))
+
+    assert reply == ChatReply("hi", None)
+
+
+def test_what_is_no_chat_completion_is_no_reply():
+    reply, _ = ask(lambda *_: Reply(body=b'{"choices": []}'))
+
+    assert reply is None
+
+
+def test_nobody_waits_after_a_stop():
+    stop = Event()
+    stop.set()
+    with ChatServer(lambda *_: "hi") as server:
+        assert client(server.url).reply(PROMPT, stop) is None
+
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (404, r"writer `m-1` at 127\.0\.0\.1 does not know this model or address; see --model and --llm, which"),
+        (401, "refuses the key in A_KEY"),
+        (302, "set --llm to there"),
+        (400, "see the options of chat"),
+    ],
+)
+def test_a_refusal_names_the_options_of_who_asks(status, says):
+    with pytest.raises(ConfigError, match=says):
+        ask(lambda *_: Reply(status=status, body=b"{}"))
+
+
+def test_an_endpoint_that_stays_broken_stops_the_run():
+    with pytest.raises(RunStopped, match=r"writer `m-1` at 127\.0\.0\.1 does not answer after 2 attempts: status 500"):
+        ask(lambda *_: Reply(status=500, body=b""))
+
+
+def test_openai_without_a_key_names_the_option_for_another_address(monkeypatch):
+    monkeypatch.delenv("A_KEY")
+
+    with pytest.raises(ConfigError, match=r"the writer at api.openai.com needs a key and A_KEY .* with --llm"):
+        client("https://api.openai.com/v1")

@@ -1,0 +1,90 @@
+from email.utils import formatdate
+from threading import Event
+
+import pytest
+
+from merv.endpoint.endpoint import Answer, Endpoint, Gate
+
+from .server import ChatServer, Reply
+
+
+class Clock(Event):
+    """A stop signal whose waits pass at once and move the time."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = 100.0
+        self.waits = []
+
+    def wait(self, timeout=None):
+        self.waits.append(timeout)
+        self.now += timeout
+        return False
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("merv.endpoint.endpoint.time.monotonic", lambda: clock.now)
+    return clock
+
+
+def test_a_gate_holds_back_until_its_longest_time_is_over(clock):
+    gate = Gate()
+    gate.close_for(5)
+    gate.close_for(2)
+
+    gate.wait(clock)
+    gate.wait(clock)
+
+    assert clock.waits == [5]
+
+
+def test_a_gate_that_was_never_closed_and_a_stop_wait_for_nothing(clock):
+    Gate().wait(clock)
+    clock.set()
+    gate = Gate()
+    gate.close_for(5)
+
+    gate.wait(clock)
+
+    assert clock.waits == []
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7), ("0.5", 0.5), ("-3", 0), ("soon", None), ("", None), (formatdate(0, usegmt=True), 0)],
+)
+def test_retry_after_is_seconds_or_a_date(header, seconds):
+    with ChatServer(lambda number, prompt: Reply(status=429, headers={"Retry-After": header})) as server:
+        answer = Endpoint(server.url, None, 5).post({"messages": [{"content": ""}]})
+
+    assert answer.retry_after_s == seconds
+
+
+def test_a_proxy_of_the_environment_is_not_asked_about_this_machine(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+    with ChatServer(lambda number, prompt: "ok") as server:
+        answer = Endpoint(server.url, None, 5).post({"messages": [{"content": ""}]})
+
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ('{"error": {"message": "no", "code": 3}}', {"message": "no", "code": 3}),
+        ('{"error": "no"}', {"message": "no"}),
+        ('{"error": null}', {}),
+        ('{"detail": "no"}', {}),
+        ("[1]", {}),
+        ("<html>", {}),
+        ("", {}),
+    ],
+)
+def test_the_error_of_an_answer_is_an_object_whatever_came(text, error):
+    assert Answer(500, text).error == error
