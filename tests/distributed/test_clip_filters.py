@@ -57,7 +57,7 @@ def written(out, name):
 def test_two_processes_write_what_one_writes(name, folder, tmp_path):
     run(name, folder, tmp_path / "one")
 
-    told, silent = run_distributed(run, name, folder, tmp_path / "two")
+    told, silent = run_distributed(run, name, folder, tmp_path / "two", timeout_s=240.0)
 
     assert written(tmp_path / "one", name) == written(tmp_path / "two", name)
     assert "1 images could not be read" in told

@@ -22,8 +22,10 @@ from merv.models.hf_vlm.tiny import DRAWN
 from merv.rl.reward_config import RewardConfig
 from merv.runs.ask import AskConfig
 from merv.runs.data_build_gqa import BuildGqaConfig
+from merv.runs.data_check import DataCheckConfig
 from merv.runs.data_convert import DataConvertConfig
 from merv.runs.data_download import DataDownloadConfig
+from merv.runs.data_show import DataShowConfig
 from merv.runs.demo import DemoConfig
 from merv.runs.evaluate import EvalConfig
 from merv.runs.export_consolidate import ExportConsolidateConfig
@@ -46,7 +48,7 @@ COMMANDS = (PretrainConfig, GrpoRunConfig, EvalConfig, AskConfig, DemoConfig, Pl
 COMMANDS += (BuildGqaConfig,)
 COMMANDS += (ExportRolesConfig, ExportMergeConfig, ExportConsolidateConfig, ExportMegatronConfig)
 COMMANDS += (FilterTrainConfig, FilterClassifyConfig, ClipQualityConfig, BestViewConfig, NearDuplicatesConfig)
-COMMANDS += (DataDownloadConfig, DataConvertConfig)
+COMMANDS += (DataDownloadConfig, DataConvertConfig, DataCheckConfig, DataShowConfig)
 FREE = r"(model_options|reward_options\.[\w-]+)\.\w+"
 """Options whose last name is not a command's to know."""
 FOLDERS = ("merv/", "docs/", "tests/", "scripts/", "examples/", "benchmarks/", "data/download", ".ci/")

@@ -53,6 +53,12 @@ def test_a_split_is_seeded_and_has_the_same_share_of_both_classes():
     assert parts != split(LABELS, 43, 0.1, 0.1)
 
 
+def test_three_images_of_a_class_are_enough_for_a_split():
+    parts = split([0, 0, 0, 1, 1, 1], 1, 0.1, 0.1)
+
+    assert {part: len(places) for part, places in parts.items()} == {"train": 2, "val": 2, "test": 2}
+
+
 def test_too_few_images_for_a_split_are_one_line():
     with pytest.raises(ConfigError, match=r"folder 1 has 2 readable images; .* 3 in all: add images of high quality"):
         split([0] * 9 + [1] * 2, 1, 0.1, 0.1)

@@ -97,7 +97,7 @@ def test_what_cannot_be_read_is_named_and_every_path_is_accounted_for(tmp_path, 
 
 def test_threads_change_nothing_and_a_second_pass_reads_again(tmp_path):
     paths = [save(tmp_path / f"{number}.png", shapes(number)) for number in range(9)]
-    alone, threads = (ImageBatches(paths, as_tensor, batch_size=4, num_workers=workers) for workers in (0, 2))
+    alone, threads = (ImageBatches(paths, as_tensor, batch_size=2, num_workers=workers) for workers in (0, 2))
 
     for _ in range(2):
         for one, other in zip(alone, threads, strict=True):

@@ -7,6 +7,7 @@ folder of frames.
 
 import json
 import os
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -62,7 +63,7 @@ def write_index(path: Path, header: Header, lines: Iterable[bytes]) -> str:
     """Write an index, by one rename; gives the SHA-256 of the file."""
     digest, partial = sha256(), path.with_name(f"{path.name}.{os.getpid()}.partial")
     with partial.open("wb") as file:
-        for line in (json.dumps(asdict(header)).encode() + b"\n", *lines):
+        for line in (json.dumps({**asdict(header), "numbers": list(header.numbers)}).encode() + b"\n", *lines):
             digest.update(line)
             file.write(line)
     os.replace(partial, path)
@@ -77,8 +78,9 @@ def read_index(path: Path) -> Index:
     """
     first, newline, rest = path.read_bytes().partition(b"\n")
     try:
-        header = Header(**json.loads(first))
-    except (ValueError, TypeError) as error:
+        facts = json.loads(first)
+        header = Header(**{**facts, "numbers": array("q", facts["numbers"])})  # a list takes four times as much
+    except (ValueError, TypeError, KeyError) as error:
         raise ConfigError(f"{path} is no index of a shard: its first line is no header; {REMEDY}") from error
     if header.format != FORMAT:
         raise ConfigError(f"{path} has format {header.format}, this merv reads {FORMAT}; convert again")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -26,7 +27,7 @@ def test_rows_are_found_again_without_reading_the_others(path):
 
     assert found[0] == {"row": {"id": "é", "messages": []}, "bytes": [[512, 7]]}
     assert found[1]["bytes"] == [[[1, 2], [3, 4]]]
-    assert index.header == header()
+    assert replace(index.header, numbers=list(index.header.numbers)) == header()
 
 
 def test_an_index_without_rows_is_one(tmp_path):
