@@ -1,16 +1,14 @@
 """What multiple-choice benchmarks share as datasets: where their files are, and benchmarks of several lists."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
 from merv.data.formats.json_rows import json_rows
 from merv.data.formats.parquet_rows import parquet_rows
 from merv.data.formats.questions import Question
-from merv.data.formats.role_rows import Reading, value_of
+from merv.data.formats.role_rows import Reading, joined, value_of
 from merv.data.question_dataset import QuestionDatasetConfig
 
 SMALL = "videos_3fps_480_noaudio"
@@ -93,17 +91,3 @@ def numbered(rows: Iterable[Any]) -> Iterator[Any]:
     """Rows with their `number`; what is no object is handed on as it is."""
     for number, row in enumerate(rows):
         yield {**row, "number": number} if isinstance(row, dict) else row
-
-
-def joined(readings: list[Reading]) -> Reading:
-    """Readings of several files as one; row numbers stay those of their file."""
-    whole = Reading(
-        samples=list(chain.from_iterable(reading.samples for reading in readings)),
-        rows=list(chain.from_iterable(reading.rows for reading in readings)),
-        bad_rows=list(chain.from_iterable(reading.bad_rows for reading in readings)),
-        skipped=sum((reading.skipped for reading in readings), Counter()),
-        num_rows=sum(reading.num_rows for reading in readings),
-    )
-    for sample in whole.samples:
-        whole.note(sample)
-    return whole

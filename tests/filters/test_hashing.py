@@ -44,7 +44,7 @@ def test_a_smaller_brighter_or_compressed_copy_has_nearly_the_same_hash(tmp_path
 def test_pictures_of_one_colour_have_no_random_bits():
     hashes = {int(hash_of(Image.new("RGB", (50, 40), colour))) for colour in ("red", "gray", "#123456")}
 
-    assert len(hashes) == 1
+    assert hashes == {1 << 63}  # brightness alone
 
 
 def test_many_are_hashed_as_each_alone():

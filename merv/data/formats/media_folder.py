@@ -23,6 +23,8 @@ class MediaFolder:
         self.follow_links = follow_links
         self._real_root = os.path.realpath(root)
         self._links: dict[str, frozenset[str] | None] = {}
+        self._good: dict[str, tuple[Path, frozenset[str]]] = {}
+        """Folders that paths of earlier rows lie in, as rows write them, and the links in each."""
 
     def locate(self, name: str, path: str) -> Path:
         """The place of `path`, which the row has in its field `name`.
@@ -30,6 +32,14 @@ class MediaFolder:
         Raises:
             SampleError: the path leads out of the folder, or no file can be called so.
         """
+        written, _, file = path.rpartition("/")
+        if written in self._good and file.isascii() and file not in ("", ".", "..") and "\0" not in file:
+            parent, links = self._good[written]
+            if file not in links:
+                return parent / file
+        return self._checked(name, path, written)
+
+    def _checked(self, name: str, path: str, written: str) -> Path:
         try:
             os.fsencode(path)
         except UnicodeEncodeError as error:  # half a surrogate pair, which JSON can spell
@@ -39,11 +49,16 @@ class MediaFolder:
         inside = path if not os.path.isabs(path) else os.path.relpath(path, os.path.abspath(root))
         if "\0" in path or os.path.normpath(inside).split(os.sep)[0] == "..":
             raise SampleError(f"field {name}: {path!r} leads out of {self.root}")
+        links: frozenset[str] = frozenset()
         if not self.follow_links:
-            self._check_links(name, path, lexical)
-        return Path(lexical)
+            links = self._check_links(name, path, lexical)
+        place = Path(lexical)
+        if written and place.name == path[len(written) + 1 :]:
+            self._good[written] = place.parent, links
+        return place
 
-    def _check_links(self, name: str, path: str, lexical: str) -> None:
+    def _check_links(self, name: str, path: str, lexical: str) -> frozenset[str]:
+        """Names of the links in the path's folder, if the path does not lead out by one."""
         folder, file = os.path.split(lexical)
         if folder not in self._links:
             self._links[folder] = self._list_links(folder)
@@ -52,6 +67,7 @@ class MediaFolder:
             raise SampleError(
                 f"field {name}: {path!r} leads out of {self.root} by a symbolic link; set follow_links to accept it"
             )
+        return links
 
     def _list_links(self, folder: str) -> frozenset[str] | None:
         """Names of the links in a folder; None when the folder itself lies outside."""

@@ -24,7 +24,7 @@ from merv.data.sample import Sample
 from merv.errors import ConfigError, SampleError
 from merv.video.media import MediaRef
 
-NAMES = ("qid", "id", "annotation_id", "vid", "video", "video_path")
+NAMES = ("qid", "question_id", "sample_id", "id", "annotation_id", "vid", "video_uid", "video", "video_path")
 """Fields of which the first present one names a row in reports."""
 
 
@@ -91,6 +91,22 @@ def read_each(rows: Iterable[Any], samples_of: SamplesOf, *, dataset: str, path:
             kept.add(number, found)
     reading.samples, reading.rows = kept, kept.numbers
     return reading
+
+
+def joined(readings: Sequence[Reading]) -> Reading:
+    """Readings of several files as one, with their samples held; row numbers stay those of their file."""
+    whole, samples, rows = Reading(), HeldSamples(), array("I")
+    for reading in readings:
+        samples.extend(reading.samples)
+        rows.extend(reading.rows)
+        whole.bad_rows += reading.bad_rows
+        whole.skipped += reading.skipped
+        whole.num_rows += reading.num_rows
+        whole.num_cut += reading.num_cut
+        whole.seconds.extend(reading.seconds)
+        whole.num_words.extend(reading.num_words)
+    whole.samples, whole.rows = samples, rows
+    return whole
 
 
 def text_of(row: Any, *names: str) -> str:
