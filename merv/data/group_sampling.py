@@ -9,9 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import torch
-
-from merv.data.sampling import BatchSampler, bring_forward
+from merv.data.batch_plan import BatchPlan
+from merv.data.sampling import BatchSampler, shuffled_rows
 
 
 class GroupedSampler(BatchSampler):
@@ -60,16 +59,11 @@ class GroupedSampler(BatchSampler):
         """Global batches of one epoch, with those that were filled up."""
         return sum(self._count(size) for size in self.num_of_kind.values())
 
-    def global_batches(self, epoch: int) -> list[list[int]]:
+    def global_batches(self, epoch: int) -> BatchPlan:
         """The batches of an epoch in order."""
         generator = self._generator(epoch)
-        batches: list[list[int]] = []
-        for group in self._groups:
-            order = torch.randperm(len(group), generator=generator).tolist()
-            batches += self._chunks([group[place] for place in order])
-        order = torch.randperm(len(batches), generator=generator).tolist()
-        batches = [self._longest_first(batches[place]) for place in order]  # equal lengths stay in the order drawn
-        return bring_forward(batches, [self.lengths[batch[0]] for batch in batches])
+        shuffled = (shuffled_rows(group, generator) for group in self._groups)
+        return self._planned((batch for rows in shuffled for batch in self._cut(rows)), generator)
 
     def _identity(self) -> dict[str, Any]:
         return {**super()._identity(), "num_of_kind": self.num_of_kind}

@@ -8,12 +8,13 @@ crashes: a modality with fewer rows than a batch, or no visual row at all.
 
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Iterator, Sequence
-from itertools import cycle, islice
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
+from merv.data.batch_plan import BatchPlan, cut, longest_in_front
 from merv.errors import CheckpointError, ConfigError
 
 VISUAL_TOKENS = 24 * 24
@@ -49,7 +50,7 @@ class BatchSampler(ABC):
         self.next_batch = 0
 
     @abstractmethod
-    def global_batches(self, epoch: int) -> list[list[int]]:
+    def global_batches(self, epoch: int) -> BatchPlan:
         """The batches of an epoch in order, each of `global_batch_size` rows, longest row first."""
 
     @property
@@ -87,8 +88,9 @@ class BatchSampler(ABC):
         """
         first = self.next_batch
         for epoch in range(self.epoch, epochs):
-            for batch in self.global_batches(epoch)[first:]:
-                yield from self.rank_batches(batch, rank, world_size, per_device_batch_size)
+            plan = self.global_batches(epoch)
+            for place in range(first, len(plan)):
+                yield from self.rank_batches(plan[place], rank, world_size, per_device_batch_size)
             first = 0
 
     def advance(self) -> None:
@@ -138,16 +140,21 @@ class BatchSampler(ABC):
     def _generator(self, epoch: int) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed + epoch)
 
-    def _chunks(self, rows: list[int]) -> list[list[int]]:
-        """Cut rows into global batches; the last is filled from the first, again and again if need be, or dropped."""
-        size = self.global_batch_size
-        batches = [rows[i : i + size] for i in range(0, len(rows), size)]
-        missing = size - len(batches[-1]) if batches else 0
-        if missing and self.drop_last:
-            batches.pop()
-        elif missing:
-            batches[-1] = batches[-1] + list(islice(cycle(batches[0]), missing))
-        return batches
+    def _cut(self, rows: np.ndarray) -> Iterator[list[int]]:
+        """Rows in global batches."""
+        return cut(rows, self.global_batch_size, drop_last=self.drop_last)
+
+    def _planned(self, batches: Iterable[list[int]], generator: torch.Generator) -> BatchPlan:
+        """The batches in random order, longest rows first, and the one with the longest of all in front."""
+        plan = BatchPlan(self.global_batch_size, batches)
+        places = torch.randperm(len(plan), generator=generator).tolist()
+        plan = BatchPlan(self.global_batch_size, (self._longest_first(plan[place]) for place in places))
+        lengths = [max(map(self._full_length, batch)) for batch in plan]
+        return plan.in_order(longest_in_front(list(range(len(plan))), lengths))
+
+    def _full_length(self, row: int) -> int:
+        """By which the batch with the longest row is found."""
+        return self.lengths[row]
 
     def _longest_first(self, batch: list[int]) -> list[int]:
         return sorted(batch, key=lambda row: self.lengths[row], reverse=True)
@@ -190,13 +197,11 @@ class SplitModalitySampler(BatchSampler):
         """Global batches of one epoch, with those that were filled up."""
         return sum(self._count(len(group)) for group in self._groups)
 
-    def global_batches(self, epoch: int) -> list[list[int]]:
+    def global_batches(self, epoch: int) -> BatchPlan:
         """The batches of an epoch in order, each sorted by length, longest row first."""
         generator = self._generator(epoch)
-        shuffled = [[group[i] for i in _permutation(len(group), generator)] for group in self._groups]
-        batches = [self._longest_first(batch) for rows in shuffled for batch in self._chunks(rows)]
-        batches = [batches[i] for i in _permutation(len(batches), generator)]
-        return bring_forward(batches, [max(map(self._full_length, batch)) for batch in batches])
+        shuffled = [shuffled_rows(group, generator) for group in self._groups]
+        return self._planned((batch for rows in shuffled for batch in self._cut(rows)), generator)
 
     def _full_length(self, row: int) -> int:
         return self.lengths[row] + (VISUAL_TOKENS if self.is_visual[row] else 0)
@@ -226,26 +231,19 @@ class LengthGroupedSampler(BatchSampler):
         """Global batches of one epoch."""
         return self._count(len(self.lengths))
 
-    def global_batches(self, epoch: int) -> list[list[int]]:
+    def global_batches(self, epoch: int) -> BatchPlan:
         """The batches of an epoch in order, the one with the longest row first."""
         generator = self._generator(epoch)
-        rows = _permutation(len(self.lengths), generator)
+        rows = shuffled_rows(np.arange(len(self.lengths)), generator)
         window = self.window_batches * self.global_batch_size
-        ordered = [row for i in range(0, len(rows), window) for row in self._longest_first(rows[i : i + window])]
-        batches = [self._longest_first(batch) for batch in self._chunks(ordered)]
-        batches = [batches[i] for i in _permutation(len(batches), generator)]
-        return bring_forward(batches, [self.lengths[batch[0]] for batch in batches])
+        for start in range(0, len(rows), window):
+            rows[start : start + window] = self._longest_first(rows[start : start + window].tolist())
+        return self._planned(self._cut(rows), generator)
 
     def _identity(self) -> dict[str, Any]:
         return {**super()._identity(), "window_batches": self.window_batches}
 
 
-def _permutation(size: int, generator: torch.Generator) -> list[int]:
-    return torch.randperm(size, generator=generator).tolist()
-
-
-def bring_forward(batches: list[list[int]], lengths: list[int]) -> list[list[int]]:
-    """Swap the first batch with the first of the longest."""
-    longest = lengths.index(max(lengths))
-    batches[0], batches[longest] = batches[longest], batches[0]
-    return batches
+def shuffled_rows(rows: Any, generator: torch.Generator) -> np.ndarray:
+    """Rows, an array of 8-byte numbers, in random order: the order of torch.randperm."""
+    return np.frombuffer(rows, dtype=np.int64)[torch.randperm(len(rows), generator=generator).numpy()]

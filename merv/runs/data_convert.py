@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 from merv import runtime
-from merv.conf.options import with_value, words_apart
 from merv.conf.parse import run_main
 from merv.data.converting.account import Account
 from merv.data.converting.plan import Missing, Plan, make_plan
@@ -20,6 +19,7 @@ from merv.data.dataset import Source
 from merv.data.datasets import DatasetConfig
 from merv.errors import ConfigError
 from merv.models.stage import StageName
+from merv.runs.words import dataset_named
 from merv.space import check_apart, check_free, replaced
 
 logger = logging.getLogger(__name__)
@@ -73,21 +73,8 @@ class DataConvertConfig:
 
 
 def named(args: Sequence[str]) -> list[str]:
-    """The words of a command line, `convert` and the dataset's name among them, as options.
-
-    Raises:
-        ConfigError: there is no dataset, or a word that belongs to no option.
-    """
-    words, options = words_apart(with_value("--overwrite", args))
-    names = [word for word in words if word != "convert"]
-    if len(names) > 1:
-        raise ConfigError(f"`{names[1]}` is no option: {USAGE}")
-    if names:
-        return [f"--dataset.type={names[0]}", *options]
-    given = {option.partition("=")[0] for option in options}
-    if not given & {"--dataset.type", "--config_path", "--help", "-h"}:
-        raise ConfigError(f"which dataset? {USAGE}")
-    return options
+    """The words of a command line, `convert` and the dataset's name among them, as options."""
+    return dataset_named(args, "convert", USAGE, flags=("--overwrite",))
 
 
 def main(args: Sequence[str], write: Callable[[str], None]) -> int:

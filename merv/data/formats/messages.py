@@ -10,15 +10,15 @@ OpenAI's has them in the content, which may be a string as well: `{"type": "imag
 goes into the sample's `meta`, where rewards find it.
 
 Two things are merv's own: a medium in the content may have `start` and `end`, the seconds of it that are meant, and a
-row may have `"merv": {"span": [start, end], "media": [item], "meta": {}}`, for the stretch of the answer, media that
-stand nowhere in the text, and what cannot stand beside the messages.
+row may have `"merv": {"span": [start, end], "unplaced": true, "meta": {}}`, for the stretch of the answer, media whose
+place in the text means nothing, and what cannot stand beside the messages.
 """
 
 import logging
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, get_args
 from urllib.parse import unquote, urlsplit
@@ -114,19 +114,10 @@ class RowReader:
         elif "num_frames" in row:
             meta["num_frames"] = self.num_frames(row["num_frames"], "num_frames")
         own = _object(row.get(OWN), OWN)
-        media += tuple(self.unplaced(own.get("media"), f"{OWN}.media"))
+        if own.get("unplaced"):
+            turns = tuple(replace(turn, text=turn.text.replace(MEDIA, "")) for turn in turns)
         meta |= _object(own.get("meta"), f"{OWN}.meta")
         yield Sample(row_id, turns, media, span=_span(own.get("span"), f"{OWN}.span"), meta=meta)
-
-    def unplaced(self, items: Any, field: str) -> Iterator[MediaRef]:
-        """Media that stand nowhere in the text."""
-        if items is not None and not isinstance(items, list):
-            raise SampleError(f"field {field}: found {described(items)}; expected a list of media")
-        for number, item in enumerate(items or []):
-            piece = self.piece(item, f"{field}[{number}]")
-            if isinstance(piece, str) or piece.path is None:
-                raise SampleError(f"field {field}[{number}]: found {described(item)}; expected a medium with its path")
-            yield MediaRef(piece.path, piece.kind, piece.span)
 
     def turns(self, messages: Any) -> tuple[tuple[Turn, ...], list[Place]]:
         """The messages with a mark at each place, and the places in order."""

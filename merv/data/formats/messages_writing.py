@@ -46,20 +46,21 @@ def row_of(sample: Sample, names: list[str]) -> dict[str, Any]:
 
 def _row(sample: Sample, names: list[str]) -> dict[str, Any]:
     items = [_item(ref, name) for ref, name in zip(sample.media, names, strict=True)]
-    num_marks = sum(turn.text.count(MEDIA) for turn in sample.turns)
+    turns, num_marks = list(sample.turns), sum(turn.text.count(MEDIA) for turn in sample.turns)
     if num_marks not in (0, len(items)):
         raise SampleError(f"{num_marks} places in the text for {len(items)} media; expected one each, or none")
-    placed = iter(items if num_marks else [])
-    row: dict[str, Any] = {
-        "id": sample.id,
-        "messages": [_message(turn, lambda: next(placed)) for turn in sample.turns],
-    }
-    row |= {name: value for name, value in sample.meta.items() if name not in TAKEN}
     own: dict[str, Any] = {}
+    if items and not num_marks:  # other readers find the media before the first question
+        asked = next((place for place, turn in enumerate(turns) if turn.role == "user"), None)
+        if asked is None:
+            raise SampleError("nobody asks anything; expected a turn of user to show its media in")
+        turns[asked] = replace(turns[asked], text=MEDIA * len(items) + turns[asked].text)
+        own["unplaced"] = True
+    placed = iter(items)
+    row: dict[str, Any] = {"id": sample.id, "messages": [_message(turn, lambda: next(placed)) for turn in turns]}
+    row |= {name: value for name, value in sample.meta.items() if name not in TAKEN}
     if sample.span is not None:
         own["span"] = [sample.span.start, _end(sample.span)]
-    if items and not num_marks:
-        own["media"] = items
     if hidden := {name: value for name, value in sample.meta.items() if name in TAKEN}:
         own["meta"] = hidden
     return row | ({OWN: own} if own else {})

@@ -9,6 +9,7 @@ from merv.errors import ConfigError
 from merv.video.decode import read_clip
 
 from .making import convert, load, png, samples, talk, without_places, write_tar
+from .preparing import collate, prepare
 
 
 @pytest.fixture
@@ -82,22 +83,14 @@ def test_a_shard_is_fetched_when_its_media_are_looked_at(web, served, rows, tmp_
     assert fetched(web) == ["set/000002.tar"]
 
 
-def test_the_loader_has_a_shard_fetched_before_a_worker_is_timed(web, served, rows, tmp_path):
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_the_loader_has_a_shard_fetched_before_a_worker_is_timed(web, served, tmp_path, num_workers):
     dataset = PreparedDataset(load(served, tmp_path / "cache"), prepare)
 
-    with Loader(dataset, collate, [[2], [1], [3]], num_workers=0) as loader:
+    with Loader(dataset, collate, [[2], [1], [3]], num_workers=num_workers) as loader:
         assert list(loader) == [["row-2"], ["row-1"], ["row-3"]]
 
     assert fetched(web) == ["set/000000.tar", "set/000002.tar"]
-
-
-def prepare(sample):
-    assert all(ref.path.is_file() for ref in sample.media)
-    return sample.id
-
-
-def collate(examples, *, indices):
-    return examples
 
 
 def test_a_url_without_a_list_needs_the_names_of_its_shards(web, served, rows, tmp_path):
