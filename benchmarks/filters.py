@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from merv import runtime
 from merv.conf.parse import parse
 from merv.filters.classifier_data import View
 from merv.filters.classifier_net import Architecture, build_net
-from merv.filters.clip import ROOM, ClipConfig
+from merv.filters.clip import ROOM, Clip, ClipConfig
 from merv.filters.images import ImageBatches, default_workers
 
 Score = Callable[[Tensor], Tensor]
@@ -65,6 +65,8 @@ class Model(NamedTuple):
     """(B, 3, H, W) -> (B,), on the CPU."""
     at_least: int
     """Pixels a JPEG keeps in each direction."""
+    score_in_bfloat16: Score | None = None
+    """The same by --dtype bfloat16, where the command has that option."""
 
 
 def draw(folder: Path, width: int, height: int, count: int) -> list[Path]:
@@ -81,14 +83,15 @@ def draw(folder: Path, width: int, height: int, count: int) -> list[Path]:
 
 def clip_model(config: FiltersConfig) -> Model:
     """The score of clip-quality by two random directions."""
-    clip = ClipConfig(model=config.clip, init="random", batch_size=1).build_clip(None)  # it fills batches up itself
+    exact, fast = (_clip_score(config, dtype) for dtype in ("float32", "bfloat16"))
+    clip, score = exact
+    return Model(f"CLIP {config.clip}", clip.transform, score, ROOM * clip.view_size, fast[1])
+
+
+def _clip_score(config: FiltersConfig, dtype: Literal["float32", "bfloat16"]) -> tuple[Clip, Score]:
+    clip = ClipConfig(model=config.clip, init="random", batch_size=1, dtype=dtype).build_clip(None)  # 1: no filling up
     good, bad = clip.direction(["an intact vase"]), clip.direction(["a sherd"])
-    return Model(
-        f"CLIP {config.clip}",
-        clip.transform,
-        lambda images: clip.encode_images(images) @ (good - bad),
-        ROOM * clip.view_size,
-    )
+    return clip, lambda images: clip.encode_images(images) @ (good - bad)
 
 
 def classifier_model(config: FiltersConfig) -> Model:
@@ -128,6 +131,11 @@ def measure(config: FiltersConfig, model: Model, paths: Sequence[Path], size: st
         "in batches": lambda: batched(model, paths, size_of, threads=0, at_least=None),
         "merv": lambda: batched(model, paths, size_of, threads=default_workers(), at_least=model.at_least),
     }
+    if model.score_in_bfloat16 is not None:
+        fast = model._replace(score=model.score_in_bfloat16)
+        ways["merv, bfloat16"] = lambda: batched(
+            fast, paths, size_of, threads=default_workers(), at_least=model.at_least
+        )
     scores = {name: way() for name, way in ways.items()}  # also warms everything up
     check(scores)
     timings = interleaved({name: (lambda way=way: seconds(way)) for name, way in ways.items()}, config.repeats)
@@ -146,7 +154,7 @@ def check(scores: dict[str, Tensor]) -> None:
     Raises:
         SystemExit: batches change scores, or a JPEG decoded smaller puts images in another order.
     """
-    plain, whole, smaller = scores.values()
+    plain, whole, smaller = (scores[name] for name in ("one by one", "in batches", "merv"))
     if not torch.allclose(plain, whole, atol=1e-5):
         raise SystemExit(f"batches change scores by {float((plain - whole).abs().max())}")
     spread = float(plain.max() - plain.min())

@@ -1,6 +1,5 @@
 """Conversations with media in them, for fine-tuning any vision-language model: own lists, and Aria's NExT-QA."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,10 +8,9 @@ from merv.data.dataset import Source
 from merv.data.datasets import DatasetConfig
 from merv.data.formats import captioned, messages
 from merv.data.formats.role_rows import Reading
+from merv.data.limits import Limits
 from merv.data.role_files import missing_line
 from merv.errors import ConfigError
-
-log = logging.getLogger(__name__)
 
 NEXTQA_TREE = """\
 data/nextqa
@@ -26,7 +24,7 @@ data/nextqa
 
 
 @dataclass
-class ConversationDatasetConfig(DatasetConfig):
+class ConversationDatasetConfig(Limits, DatasetConfig):
     """What datasets of conversations share: one list, one folder of media, the same rows for every stage."""
 
     follow_links: bool = False
@@ -53,13 +51,7 @@ class ConversationDatasetConfig(DatasetConfig):
         paths, remedy, picture = self.needed()
         if missing := [path for path in paths if not path.exists()]:
             raise ConfigError(f"dataset `{self.name}`: {missing_line(missing)}; {remedy}", below=picture)
-        reading = self.read()
-        if not reading.samples:
-            first = f"; the first of {reading.num_rows}: {reading.bad_rows[0].reason}" if reading.bad_rows else ""
-            raise ConfigError(f"dataset `{self.name}`: no row of {self.files()[0]} can be used{first}")
-        log.info("dataset `%s`: %d samples of %d rows", self.name, len(reading.samples), reading.num_rows)
-
-        return Source(self.name, reading.samples, reading.bad_rows, reading.rows, [self.files()[0]])
+        return self.within(self.read(), name=self.name, files=[self.files()[0]])
 
 
 @dataclass

@@ -14,6 +14,7 @@ from draccus import ChoiceRegistry
 
 from merv.data.dataset import Source
 from merv.data.formats import synthetic, video_llava
+from merv.data.limits import Limits
 from merv.data.sample import Sample
 from merv.errors import ConfigError
 from merv.registry import Registry
@@ -64,7 +65,7 @@ class DatasetConfig(Registry, ChoiceRegistry, kind="dataset"):
 
 @DatasetConfig.register_subclass("videollava")
 @dataclass
-class VideoLlavaConfig(DatasetConfig):
+class VideoLlavaConfig(Limits, DatasetConfig):
     """Valley and LLaVA images for align, VideoChatGPT and LLaVA images for finetune, as Video-LLaVA mixes them."""
 
     dataset_root_dir: Path = Path("data")
@@ -92,7 +93,7 @@ class VideoLlavaConfig(DatasetConfig):
         """
         components = {"align": self.align_stage_components, "finetune": self.finetune_stage_components}
         annotations, media_root = (self.dataset_root_dir / part for part in _of_stage(components, stage, self.name))
-        result = video_llava.read(
+        reading = video_llava.read(
             annotations,
             media_root,
             dataset=self.name,
@@ -100,7 +101,7 @@ class VideoLlavaConfig(DatasetConfig):
             keep_video_token=self.keep_video_token,
             follow_links=self.follow_links,
         )
-        return Source(self.name, result.samples, result.bad_rows, result.rows, [annotations])
+        return self.within(reading, name=self.name, files=[annotations])
 
 
 @DatasetConfig.register_subclass("synthetic")
@@ -139,8 +140,8 @@ class SyntheticConfig(DatasetConfig):
         file = _of_stage({"align": "align.json", "finetune": "train.json"}, stage, self.name)
         if not synthetic.is_drawn(self.root, synthetic.Drawing(self.num_train, self.num_eval, self.seed)):
             raise ConfigError(f"dataset `{self.name}`: {self.root} is not drawn yet; training draws it, or make()")
-        result = video_llava.read(self.root / file, self.root, dataset=self.name)
-        return Source(self.name, result.samples, result.bad_rows, files=[self.root / file])
+        reading = video_llava.read(self.root / file, self.root, dataset=self.name)
+        return Source(self.name, reading.samples, reading.bad_rows, files=[self.root / file])
 
 
 @DatasetConfig.register_subclass("mixture")

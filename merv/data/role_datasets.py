@@ -23,13 +23,15 @@ VIDEOS = "videos_3fps_480_noaudio"
 class QvhighlightsConfig(RoleDatasetConfig):
     """QVHighlights: moments of vlogs and news, several windows a query."""
 
+    split: Literal["train", "val", "test"] = "train"
+    """Which list; test is published without windows, so none of its rows can be used."""
     single: bool = False
     """Only queries with one window."""
 
     def files(self) -> list[Path]:
         """The list and the videos."""
         folder = self.dataset_root_dir / "qvhighlights"
-        return [folder / "highlight_train_release.jsonl", folder / VIDEOS]
+        return [folder / f"highlight_{self.split}_release.jsonl", folder / VIDEOS]
 
     def read(self) -> Reading:
         """All rows of the set."""
@@ -41,10 +43,13 @@ class QvhighlightsConfig(RoleDatasetConfig):
 class TacosConfig(RoleDatasetConfig):
     """TACoS: steps of cooking, videos of several minutes."""
 
+    split: Literal["train", "val", "test"] = "train"
+    """Which list."""
+
     def files(self) -> list[Path]:
         """The list and the videos."""
         folder = self.dataset_root_dir / "tacos"
-        return [folder / "train.jsonl", folder / VIDEOS]
+        return [folder / f"{self.split}.jsonl", folder / VIDEOS]
 
     def read(self) -> Reading:
         """All rows of the set; of each scene the videos show camera 2."""
@@ -56,19 +61,23 @@ class TacosConfig(RoleDatasetConfig):
 class DidemoConfig(RoleDatasetConfig):
     """DiDeMo: moments of private videos of half a minute, marked on a grid of five seconds."""
 
-    shift_s: int = 2
-    """Moments are moved by up to so many whole seconds, as VideoMind does, so that not all begin on the grid."""
+    split: Literal["train", "val", "test"] = "train"
+    """Which list."""
+    shift_s: int | None = None
+    """Moments are moved by up to so many whole seconds, so that not all begin on the grid; None means 2 in training,
+    as VideoMind does, and 0 for the other lists."""
     seed: int = 7
     """Decides how far each moment is moved."""
 
     def files(self) -> list[Path]:
         """The list, durations and the videos."""
         folder = self.dataset_root_dir / "didemo"
-        return [folder / "train_data.json", folder / "durations.json", folder / VIDEOS]
+        return [folder / f"{self.split}_data.json", folder / "durations.json", folder / VIDEOS]
 
     def read(self) -> Reading:
         """All rows of the set."""
-        return didemo.read(*self.files(), dataset=self.name, shift_s=self.shift_s, seed=self.seed)
+        shift_s = (2 if self.split == "train" else 0) if self.shift_s is None else self.shift_s
+        return didemo.read(*self.files(), dataset=self.name, shift_s=shift_s, seed=self.seed)
 
 
 @DatasetConfig.register_subclass("queryd")
@@ -76,11 +85,14 @@ class DidemoConfig(RoleDatasetConfig):
 class QuerydConfig(RoleDatasetConfig):
     """QuerYD: descriptions of videos for the blind; the half of them that says when they end."""
 
+    split: Literal["train", "val", "test"] = "train"
+    """Which list of videos."""
+
     def files(self) -> list[Path]:
         """The list of videos, captions, times, durations and the videos."""
         folder = self.dataset_root_dir / "queryd"
         pickles = [f"{kind}_captions_combined_filtered-v2.pkl" for kind in ("raw", "times")]
-        return [folder / name for name in ("train_list.txt", *pickles, "durations.json", VIDEOS)]
+        return [folder / name for name in (f"{self.split}_list.txt", *pickles, "durations.json", VIDEOS)]
 
     def read(self) -> Reading:
         """All rows of the set."""
@@ -121,10 +133,13 @@ class InternvidVtimeConfig(RoleDatasetConfig):
 class HirestConfig(RoleDatasetConfig):
     """HiREST, how-to videos."""
 
+    split: Literal["train", "val", "test"] = "train"
+    """Which list."""
+
     def files(self) -> list[Path]:
         """The list and the videos."""
         folder = self.dataset_root_dir / "hirest"
-        return [folder / "all_data_train.json", folder / VIDEOS]
+        return [folder / f"all_data_{self.split}.json", folder / VIDEOS]
 
 
 @DatasetConfig.register_subclass("hirest_grounding")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from merv.data.dataset import Source
-from merv.data.datasets import DatasetConfig, Mixture
+from merv.data.datasets import DatasetConfig, Mixing, Mixture
 from merv.data.role_dataset import RoleDatasetConfig
 from merv.data.role_files import missing_line, tree
 from merv.errors import ConfigError
@@ -31,6 +31,8 @@ class RoleMixtureConfig(RoleDatasetConfig):
 
     weights: list[float] = field(default_factory=list)
     """How often a row of each set occurs in an epoch, in the order of the sets; empty means 1 for all."""
+    mixing: Mixing = "draw"
+    """`draw` draws the rows of a fraction, `first` takes the first ones; see the dataset `mixture`."""
     seed: int = 7
     """Decides which rows a fraction draws."""
 
@@ -61,7 +63,7 @@ class RoleMixtureConfig(RoleDatasetConfig):
             shown = tree(path for member in lacking for path in member.files())
             raise ConfigError(line + "dataset_root_dir; what is missing belongs here:", below=shown)
         sources = [member.load(stage) for member in members]
-        return Mixture(sources, self.weights or None, seed=self.seed, name=self.name)
+        return Mixture(sources, self.weights or None, mixing=self.mixing, seed=self.seed, name=self.name)
 
 
 @DatasetConfig.register_subclass("videomind-grounder")

@@ -7,7 +7,7 @@ that are read stand in `merv.data.formats.grounded_qa`.  Their folders have one 
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from merv.data.datasets import DatasetConfig
 from merv.data.formats import grounded_qa, nextqa
@@ -22,11 +22,13 @@ class NextqaMcConfig(RoleDatasetConfig):
     """NExT-QA: questions about everyday videos with five options, for the answerer."""
 
     published: ClassVar[str] = "https://github.com/doc-doc/NExT-QA"
+    split: Literal["train", "val", "test"] = "train"
+    """Which list."""
 
     def files(self) -> list[Path]:
         """The list, where each video stands, and the videos."""
         folder = self.dataset_root_dir / "nextqa"
-        return [folder / "train.csv", folder / "map_vid_vidorID.json", folder / "NExTVideo"]
+        return [folder / f"{self.split}.csv", folder / "map_vid_vidorID.json", folder / "NExTVideo"]
 
     def read(self) -> Reading:
         """All questions."""

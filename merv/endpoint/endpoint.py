@@ -4,6 +4,7 @@ The key travels in one header.  It stands in no message, no answer handed on, an
 """
 
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -36,7 +37,7 @@ class Answer:
         """The body as JSON; None when it is none."""
         try:
             return json.loads(self.text)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # numbers of thousands of digits are JSON and no number
             return None
 
     @property
@@ -129,6 +130,19 @@ def check_url(url: str, option: str) -> None:
         raise ConfigError(f"{option} holds more than an address; write it as https://host/v1, the key elsewhere")
     if not good:
         raise ConfigError(f"{option} `{url}` is no http(s) address; write it as https://host/v1")
+
+
+def check_key_name(name: str) -> None:
+    """Refuse a key in the place of the name of its variable, which configs and reports show; the message does not.
+
+    Raises:
+        ConfigError: it holds other characters than the names of environment variables.
+    """
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ConfigError(
+            "api_key_env is no name of an environment variable (letters, digits and _); put the key into a variable, "
+            "and the variable's name here"
+        )
 
 
 def check_key(key: str, name: str) -> None:

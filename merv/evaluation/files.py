@@ -2,14 +2,13 @@
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from merv.data.formats.parquet_rows import parquet_rows
+from merv.data.formats.video_folder import most_likely, spellings
 from merv.errors import ConfigError
-
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".gif")
 
 
 def read_json(path: Path, *, get: str = "download it") -> Any:
@@ -72,13 +71,7 @@ def field(row: dict[str, Any], name: str, where: str) -> Any:
     return row[name]
 
 
-def find_video(root: Path, name: str, suffixes: Sequence[str] = VIDEO_SUFFIXES) -> Path:
-    """A video by its name with or without suffix, or a folder of frames; the first suffix where there is none."""
+def find_video(root: Path, name: str) -> Path:
+    """A video by its name with its suffix, without, or with another one, or a folder of frames."""
     path = root / name
-    if path.exists():
-        return path
-    for suffix in suffixes:
-        candidate = path.with_name(path.name + suffix)
-        if candidate.exists():
-            return candidate
-    return path if path.suffix in suffixes else path.with_name(path.name + suffixes[0])
+    return next((found for found in spellings(path) if found.exists()), None) or most_likely(path)

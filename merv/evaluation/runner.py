@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from merv.data.formats.video_folder import SUFFIXES
 from merv.data.sample import Sample
 from merv.endpoint.cache import hash_of
 from merv.errors import ConfigError
 from merv.evaluation.answering import Answering, ModelAnswering
 from merv.evaluation.answers import PREDICTIONS, Answers, Row
-from merv.evaluation.files import VIDEO_SUFFIXES
 from merv.evaluation.task import Item, Task
 from merv.models.base import VideoLM
 from merv.runtime import is_main, rank, world_size
@@ -163,7 +163,7 @@ def _shown(samples: Sequence[Sample]) -> list[Any]:
 
 
 def _suffix(path: Path) -> str:
-    return path.suffix if path.suffix in VIDEO_SUFFIXES else ""
+    return path.suffix if path.suffix in SUFFIXES else ""
 
 
 def _version(package: str) -> str | None:

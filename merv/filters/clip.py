@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from PIL import Image
@@ -45,6 +45,9 @@ class ClipConfig:
     hub's cache, or a folder or file in the layout of open_clip or transformers."""
     init: Init = "pretrained"
     """pretrained loads the weights; random draws new ones, whose scores mean nothing."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type the model computes in; bfloat16 is about twice as fast where the processor has it, and moves scores
+    by about a thousandth."""
     batch_size: int = 32
     """Images computed at a time."""
     num_workers: int | None = None
@@ -78,7 +81,8 @@ class ClipConfig:
         network = _network(self.model, bool(weights and weights.quick_gelu))
         if weights is not None:
             lay_onto(network, weights.tensors(), weights.file, f"CLIP `{self.model}`")
-        said = {"name": self.model, "init": self.init}
+        network = network.to(getattr(torch, self.dtype))
+        said = {"name": self.model, "init": self.init, "dtype": self.dtype}
         if weights is not None:
             said |= {"pretrained": self.pretrained, "file": str(weights.file)}
         transform = _transform(network, {} if weights is None else weights.view)
@@ -114,6 +118,7 @@ class Clip:
         """
         self.device = runtime.device() if device is None else device
         self.network = network.eval().requires_grad_(False).to(self.device)
+        self.dtype = next((tensor.dtype for tensor in self.network.parameters()), torch.float32)
         self.tokenizer = tokenizer
         self.transform = transform
         self.said = said
@@ -140,7 +145,7 @@ class Clip:
         rows = len(images)
         if rows < self.batch_size:
             images = F.pad(images, (0, 0, 0, 0, 0, 0, 0, self.batch_size - rows))
-        found: Tensor = self.network.encode_image(images.to(self.device, non_blocking=True))
+        found: Tensor = self.network.encode_image(images.to(self.device, self.dtype, non_blocking=True))
         return F.normalize(found[:rows].float(), dim=-1).cpu()
 
     @torch.inference_mode()

@@ -60,15 +60,18 @@ class DataDownloadConfig:
         asked = [find_recipe(name) for name in self.names]
         if self.recipe is not None:
             asked.append(read_recipe(self.recipe))
-        found: dict[str, Recipe] = {}
-        for recipe in asked:
-            for one in [find_recipe(name) for name in recipe.includes] or [recipe]:
-                found[one.name] = one
-        return list(found.values())
+        return list({recipe.name: recipe for one in asked for recipe in _parts(one)}.values())
 
     def root_of(self, recipe: Recipe) -> Path:
         """Where a recipe's folder goes."""
         return ROOTS[recipe.kind] if self.root is None else self.root
+
+
+def _parts(recipe: Recipe) -> list[Recipe]:
+    """A recipe, or those it stands for, down to the last."""
+    if not recipe.includes:
+        return [recipe]
+    return [part for name in recipe.includes for part in _parts(find_recipe(name))]
 
 
 def named(args: Sequence[str]) -> list[str]:

@@ -113,7 +113,7 @@ def test_lists_without_options_are_left_out_with_their_count(tmp_path, caplog):
     for part in ("8_sub_scene", "9_summary"):
         write(write_choices(tmp_path) / f"mlvu/json/{part}.json", [{**row, "question_type": part}] * 2)
 
-    with caplog.at_level(logging.INFO, "merv.data.role_dataset"):
+    with caplog.at_level(logging.INFO, "merv.data.limits"):
         source = config_of("mlvu", tmp_path).load("align")
 
     assert len(source) == 10

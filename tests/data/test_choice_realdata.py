@@ -37,7 +37,7 @@ def test_genuine_lists_are_read_with_few_bad_rows(tmp_path, case):
 def test_what_is_wrong_with_genuine_rows(tmp_path, caplog):
     folder = real("annotations", "mlvu", "json")
 
-    with caplog.at_level(logging.INFO, "merv.data.role_dataset"):
+    with caplog.at_level(logging.INFO, "merv.data.limits"):
         source = DatasetConfig.new("mlvu", annotations=folder, media_root=tmp_path).load("align")
 
     assert [(bad.path.rpartition("/")[2], bad.row, bad.reason) for bad in source.bad_rows] == [
@@ -52,7 +52,7 @@ def test_genuine_times_give_no_grounding_without_durations(tmp_path):
     path = real("annotations", "lvbench", "lvbench_clean.json")
 
     with pytest.raises(
-        ConfigError, match=r"bad: 93, the first: no duration of the video; left out: 7 whose time has no"
+        ConfigError, match=r"bad: 93, the first, row \d+: no duration of the video; left out: 7 whose time has no"
     ):
         DatasetConfig.new("lvbench", annotations=path, media_root=tmp_path, form="grounding").load("align")
 

@@ -208,7 +208,7 @@ def test_rows_of_rextime_without_options_are_asked_for_the_moment(tmp_path):
 def test_rows_of_rextime_without_options_have_no_answer(tmp_path):
     root = moments_of_rextime(write_layout(tmp_path))
 
-    with pytest.raises(ConfigError, match="bad: 1, the first: no options to choose from; form grounding asks for"):
+    with pytest.raises(ConfigError, match="bad: 1, the first, row 0: no options to choose from; form"):
         RextimeConfig(dataset_root_dir=root).load("align")
 
 
@@ -247,7 +247,7 @@ def test_qa_ego4d_leaves_out_clips_videomind_leaves_out_and_moments_without_leng
     point = {**EGO4D, "sample_id": "point", "moment_end_frame": EGO4D["moment_start_frame"]}
     write(root / "qa_ego4d" / "annotations.QaEgo4D_train.json", [*rows, point])
 
-    with caplog.at_level(logging.INFO, "merv.data.role_dataset"):
+    with caplog.at_level(logging.INFO, "merv.data.limits"):
         answers = load("qa_ego4d", root)
         moments = load("qa_ego4d", root, form="grounding")
     unlimited = QaEgo4dConfig(dataset_root_dir=root, min_video_len=None, max_video_len=None).load("align")
@@ -263,5 +263,5 @@ def test_a_clip_of_qa_ego4d_without_a_duration_has_an_answer_and_no_moment(tmp_p
     write(root / "ego4d" / "v1" / "durations.json", {})
 
     assert len(load("qa_ego4d", root)) == 1
-    with pytest.raises(ConfigError, match="bad: 1, the first: no duration of the video"):
+    with pytest.raises(ConfigError, match="bad: 1, the first, row 0: no duration of the video"):
         QaEgo4dConfig(dataset_root_dir=root, form="grounding").load("align")

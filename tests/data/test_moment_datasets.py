@@ -135,7 +135,7 @@ def test_the_checked_questions_of_rtl_are_rows(tmp_path):
 
 
 def test_queries_of_ego4d_without_length_are_counted_not_bad(tmp_path, caplog):
-    with caplog.at_level(logging.INFO, "merv.data.role_dataset"):
+    with caplog.at_level(logging.INFO, "merv.data.limits"):
         Ego4dNlqConfig(dataset_root_dir=write_layout(tmp_path)).load("align")
 
     assert "1 samples of 2 rows; left out: 1 with a span without length" in caplog.text

@@ -68,7 +68,7 @@ def layout(tmp_path_factory):
 
 @pytest.mark.parametrize(("name", "options", "account"), ACCOUNTS)
 def test_excerpts_are_read_to_the_last_row(layout, name, options, account, caplog):
-    with caplog.at_level(logging.INFO, "merv.data.role_dataset"):
+    with caplog.at_level(logging.INFO, "merv.data.limits"):
         source = DatasetConfig.new(name, dataset_root_dir=layout, **options).load("align")
 
     assert caplog.messages == [f"dataset `{name}`: {account}"]

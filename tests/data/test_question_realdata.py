@@ -72,7 +72,7 @@ def layout(tmp_path_factory):
 
 @pytest.mark.parametrize(("name", "options", "account"), ACCOUNTS)
 def test_every_row_of_an_excerpt_is_accounted_for(layout, name, options, account, caplog):
-    with caplog.at_level(logging.INFO, "merv.data.role_dataset"):
+    with caplog.at_level(logging.INFO, "merv.data.limits"):
         source = DatasetConfig.new(name, dataset_root_dir=layout, **options).load("align")
 
     assert caplog.messages == [f"dataset `{name}`: {account}"]

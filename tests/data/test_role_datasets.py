@@ -101,7 +101,7 @@ WORDY = {"query": "go " * 201, "qid": "wordy"}
 def test_rows_beyond_a_limit_are_left_out_and_counted_in_one_line(tmp_path, caplog):
     rows = [{**WINDOWS, **change} for change in (LONG, {}, SHORT, WORDY, LONG)]
 
-    with caplog.at_level(logging.INFO, "merv.data.role_dataset"):
+    with caplog.at_level(logging.INFO, "merv.data.limits"):
         source = qvhighlights(tmp_path, *rows).load("align")
 
     assert [sample.id for sample in source] == ["qvhighlights-7"]
@@ -130,7 +130,7 @@ def test_rows_at_a_limit_stay(tmp_path):
 def test_bad_rows_are_listed_with_their_number(tmp_path, caplog):
     rows = [{**WINDOWS, "relevant_windows": [[5, 5]]}, WINDOWS, "{broken"]
 
-    with caplog.at_level(logging.INFO, "merv.data.role_dataset"):
+    with caplog.at_level(logging.INFO, "merv.data.limits"):
         source = qvhighlights(tmp_path, *rows).load("align")
 
     assert [(bad.dataset, bad.row, bad.id) for bad in source.bad_rows] == [
@@ -138,7 +138,7 @@ def test_bad_rows_are_listed_with_their_number(tmp_path, caplog):
         ("qvhighlights", 2, "2"),
     ]
     assert source.bad_rows[0].reason == "window 5 - 5 s has no length"
-    assert "1 samples of 3 rows; bad: 2, the first: window 5 - 5 s has no length" in caplog.text
+    assert "1 samples of 3 rows; bad: 2, the first, row 0: window 5 - 5 s has no length" in caplog.text
 
 
 def test_a_set_without_a_usable_row_is_refused_with_the_account(tmp_path):
@@ -174,3 +174,36 @@ def test_didemo_is_shifted_as_published_unless_told_otherwise(tmp_path):
     assert windows(shift_s=0) == [(5.0, 12.0)]
     seen = {windows(seed=seed)[0] for seed in range(40)}
     assert seen == {(5.0 + shift, 12.0 + shift) for shift in range(-2, 3)}
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+@pytest.mark.parametrize("name", ["qvhighlights", "tacos", "didemo", "queryd", "hirest_grounding", "nextqa-mc"])
+def test_the_lists_of_a_split_are_named_as_published(tmp_path, name, split):
+    train, other = (DatasetConfig.new(name, dataset_root_dir=tmp_path, split=each) for each in ("train", split))
+    names = [str(path.relative_to(tmp_path)) for path in train.files()]
+
+    assert [str(path.relative_to(tmp_path)) for path in other.files()] == [
+        path.replace("train", split) for path in names
+    ]
+    assert "train" in names[0]
+
+
+def test_didemo_moves_moments_of_the_training_list_alone(tmp_path):
+    write_layout(tmp_path)
+    for split in ("val", "test"):
+        (tmp_path / "didemo" / f"{split}_data.json").write_bytes(
+            (tmp_path / "didemo" / "train_data.json").read_bytes()
+        )
+    windows = {
+        (split, shift): [
+            sample.meta["windows"]
+            for sample in DatasetConfig.new("didemo", dataset_root_dir=tmp_path, split=split, shift_s=shift).load(
+                "align"
+            )
+        ]
+        for split in ("train", "val")
+        for shift in (None, 0, 2)
+    }
+
+    assert windows["val", None] == windows["val", 0] == windows["train", 0]
+    assert windows["train", None] == windows["train", 2]

@@ -83,8 +83,22 @@ def test_a_proxy_of_the_environment_is_not_asked_about_this_machine(monkeypatch)
         ('{"detail": "no"}', {}),
         ("[1]", {}),
         ("<html>", {}),
+        ('{"error": ' + "1" * 5000 + "}", {}),
         ("", {}),
     ],
 )
 def test_the_error_of_an_answer_is_an_object_whatever_came(text, error):
     assert Answer(500, text).error == error
+
+
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "_k2"])
+def test_the_name_of_a_variable_is_taken(name):
+    check_key_name(name)
+
+
+@pytest.mark.parametrize("name", ["sk-proj-0123", "", "A KEY", "2key"])
+def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_shown(name):
+    with pytest.raises(ConfigError, match="api_key_env is no name of an environment variable") as caught:
+        check_key_name(name)
+
+    assert "sk-proj" not in str(caught.value)

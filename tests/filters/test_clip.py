@@ -113,6 +113,17 @@ def test_weights_of_another_model_are_refused(tmp_path, tiny):
         config.build_clip(config.find_clip())
 
 
+def test_bfloat16_gives_nearly_the_same_vectors(tiny):
+    half = ClipConfig(model="tiny", init="random", dtype="bfloat16").build_clip(None, torch.device("cpu"))
+    images = tiny.transform(shapes(1))[None]
+
+    found = half.encode_images(images)
+
+    assert (found.dtype, half.describe()["dtype"]) == (torch.float32, "bfloat16")
+    assert 0.99 < float(found[0] @ tiny.encode_images(images)[0]) < 1
+    assert float(F.cosine_similarity(half.encode_texts(["a vase"]), tiny.encode_texts(["a vase"]))) > 0.99
+
+
 def test_an_unknown_model_is_refused_with_the_one_that_is_meant():
     with pytest.raises(ConfigError, match="open_clip has no model `vit-b-32`; did you mean `ViT-B-32`"):
         ClipConfig(model="vit-b-32").find_clip()

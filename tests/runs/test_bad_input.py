@@ -34,7 +34,7 @@ def refused(words, capsys) -> str:
     [
         (
             ["trian"],
-            "unknown command `trian`; did you mean `train`? commands: ask, compare, demo, demo-roles, ",
+            "unknown command `trian`; did you mean `train`? commands: ask, compare, data, demo, ",
         ),
         (["train", "--lora_rank", "8"], "did you mean `--model.align.lora.rank` or `--model.full_align.lora.rank` or"),
         (["train", "--modle.type", "x"], "there is no option `--modle"),
@@ -163,7 +163,10 @@ def list_words(tmp_path, rows, *more, **options):
         ({"id": 1}, 'rows.json holds dict {"id": 1}; expected a list of rows'),
         ([], "rows.json holds no rows"),
         ('[{"id": 1},\n {"id": 2,}]', "rows.json is not JSON: "),
-        ("[1, null]", "videollava row 0 (id `0`, {}/rows.json): found int 1; expected an object"),
+        (
+            "[1, null]",
+            "dataset `videollava`: none of its rows can be used; 0 samples of 2 rows; bad: 2, the first, row 0: found int 1",
+        ),
         ([{"id": 5, "conversations": "hello"}], 'field conversations: found str "hello"; expected a list of messages'),
         ([{"id": 5, "conversations": [{"from": "bot", "value": ""}]}], "conversations[0].from: found 'bot'; expected"),
         ([talk(video=3)], "field video: found int 3; expected a path or a list of paths"),

@@ -124,6 +124,15 @@ def test_a_name_for_several_recipes_stands_for_each_once():
     assert "videomind" not in names
 
 
+def test_a_recipe_of_ones_own_may_stand_for_one_that_stands_for_others(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump({"what": "w", "page": "https://page", "includes": ["mupa", "nextqa"]}))
+
+    names = [recipe.name for recipe in DataDownloadConfig(recipe=file).recipes()]
+
+    assert names == [*find_recipe("mupa").includes, "nextqa"]
+
+
 def test_datasets_and_bases_have_a_place_each():
     config = DataDownloadConfig()
 

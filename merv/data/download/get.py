@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path, PurePosixPath
 
 from merv.data.download.checksums import SUMS, read_sums, write_sums
@@ -99,6 +100,8 @@ def _fetch(plan: Plan, progress: Progress, options: Options) -> None:
     if not plan.missing:
         return
     progress.say("fetching")
+    for file in plan.missing:
+        _make_way(plan, file, options)
     plan.record.save(plan.folder)
 
     def done(file: RemoteFile, digest: str) -> None:
@@ -114,6 +117,22 @@ def _fetch(plan: Plan, progress: Progress, options: Options) -> None:
         again=options.again,
         done=done,
     )
+
+
+def _make_way(plan: Plan, file: RemoteFile, options: Options) -> None:
+    """Leave a file that no download brought its bytes, under another name.
+
+    Raises:
+        ConfigError: a folder has the file's name.
+    """
+    target = local(plan.folder, file)
+    if target.is_dir():
+        raise ConfigError(f"{target} is a folder, and a file of that name is to be fetched; move it away")
+    if target.is_file() and file.path not in plan.record.files:
+        names = (f"{target.name}.before{number or ''}" for number in count())
+        other = next(path for path in map(target.with_name, names) if not path.exists())
+        target.rename(other)
+        options.write(f"  kept       {target} is another file than the one to fetch; it is {other.name} now\n")
 
 
 def _unpack(recipe: Recipe, plan: Plan, name: str, progress: Progress, options: Options, sums: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ One YAML a name in `recipes/`, or a file of one's own.  What a page does not tel
 files come from the server in any case, before anything is transferred.
 """
 
+import re
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,8 @@ from merv.registry import did_you_mean
 
 FOLDER = Path(__file__).parent / "recipes"
 UNKNOWN = "unknown"
+REPO = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,8 @@ def read_recipe(file: Path) -> Recipe:
     """
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if not isinstance(data, dict):
+            raise ConfigError(f"recipe {file} holds no fields; it needs what, page and sources at least")
         recipe = draccus.decode(Recipe, data)
     except FileNotFoundError as error:
         raise ConfigError(f"recipe {file} is missing") from error
@@ -149,9 +154,7 @@ def _check(recipe: Recipe, file: Path) -> None:
         given = [kind for kind in ("dataset", "model", "urls") if getattr(source, kind)]
         if len(given) != 1:
             raise ConfigError(f"recipe {file}: a source has {' and '.join(given) or 'none'} of dataset, model, urls")
-        odd = next((url for url in source.urls.values() if not url.startswith(("https://", "http://"))), None)
-        if odd is not None:
-            raise ConfigError(f"recipe {file}: `{odd}` is no address; it begins with https://")
+        _check_values(source, file)
     if bool(recipe.sources) == bool(recipe.includes):
         raise ConfigError(f"recipe {file}: give it either sources or includes")
     paths = [recipe.folder, *recipe.tree]
@@ -160,6 +163,20 @@ def _check(recipe: Recipe, file: Path) -> None:
     for path in paths:
         if leaves(path):
             raise ConfigError(f"recipe {file}: `{path}` leaves the folder of the download")
+
+
+def _check_values(source: Source, file: Path) -> None:
+    """Refuse what is no repository, address, name or checksum."""
+    if source.repo is not None and not REPO.fullmatch(source.repo):
+        raise ConfigError(f"recipe {file}: `{source.repo}` is no repository of the hub; write owner/name")
+    for name, url in source.urls.items():
+        if not str(url).startswith(("https://", "http://")):
+            raise ConfigError(f"recipe {file}: `{url}` is no address; it begins with https://")
+        if PurePosixPath(name) == PurePosixPath():
+            raise ConfigError(f"recipe {file}: {url} has no name; write it in front of the address")
+    for name, digest in source.sha256.items():
+        if not SHA256.fullmatch(digest):
+            raise ConfigError(f"recipe {file}: `{digest}` is no SHA-256 of {name}; it has 64 digits, 0-9 and a-f")
 
 
 def leaves(path: str) -> bool:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable
+from glob import escape
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +18,8 @@ ATTEMPTS = 5
 WAIT_S = 1.0
 """Seconds before the second attempt; each further one waits so much longer."""
 CHUNK = 1 << 20
+DIGITS = 12
+"""Of the hash that tells parts of one version of a file from those of another."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 BUSY = (408, 425, 429, 500, 502, 503, 504)
 """Answers that may be others a moment later."""
@@ -71,6 +74,8 @@ class Transfer:
                     f"came is deleted, to fetch it again: {self._again}"
                 )
             os.replace(self.part, self.target)
+            for other in self.target.parent.glob(f".{escape(self.target.name)}.{'[0-9a-f]' * DIGITS}.part"):
+                other.unlink(missing_ok=True)  # of another version, which nobody will go on with
         except OSError as error:
             if error.errno not in FULL:
                 raise
@@ -179,7 +184,7 @@ class Transfer:
 def part_of(target: Path, file: RemoteFile) -> Path:
     """Where a file lies until it is whole; another version of it has another place."""
     said = f"{file.version or file.url} {file.size} {file.sha256 or ''}"
-    return target.with_name(f".{target.name}.{hashlib.sha256(said.encode()).hexdigest()[:12]}.part")
+    return target.with_name(f".{target.name}.{hashlib.sha256(said.encode()).hexdigest()[:DIGITS]}.part")
 
 
 def disk_full(path: Path, have: int, again: str) -> str:

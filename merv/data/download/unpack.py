@@ -4,6 +4,8 @@ Members are checked by tarfile's data filter and by rules of our own, which hold
 path, no `..`, nothing below a link, no device; a link may only lead to something inside.
 """
 
+import bz2
+import gzip
 import hashlib
 import io
 import lzma
@@ -15,7 +17,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Self
 
 from merv.data.download.parts import Joined
 from merv.data.download.recipe import leaves
@@ -23,8 +25,10 @@ from merv.errors import ConfigError
 
 CHUNK = 1 << 20
 READ_SIZE = 1 << 20
+DAMAGE: tuple[type[Exception], ...]
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
-"""What damaged archives raise, and zip files of a method Python lacks."""
+DAMAGE += (OSError, ValueError, LookupError, TypeError)
+"""What damaged archives raise, and zip files of a method Python lacks: readers index and decode before they check."""
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 
 
@@ -63,7 +67,13 @@ def unpack(
                 _unzip(file, joined.size, box)
             else:
                 _untar(file, box)
+        except ConfigError:
+            raise
         except DAMAGE as error:
+            if (
+                isinstance(error, OSError) and error.errno is not None
+            ):  # of the disk; what unpacks raises those without
+                raise
             said = " ".join(str(error).split())[:120] or type(error).__name__
             raise ConfigError(
                 f"{parts[0]}: the archive is damaged ({said}); delete it{' and its other parts' * (len(parts) > 1)} "
@@ -180,7 +190,7 @@ class _Box:
 
 def _untar(file: IO[bytes], box: _Box) -> None:
     """Read a tar file once, from its first byte to its last, whatever packs it."""
-    with tarfile.open(fileobj=file, mode="r|*") as tar:
+    with _loosened(file) as stream, tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as tar:
         for member in tar:
             _check_tar_member(member, box)
             if member.isdir():
@@ -193,6 +203,32 @@ def _untar(file: IO[bytes], box: _Box) -> None:
                 source = tar.extractfile(member)
                 assert source is not None
                 box.write(member.name, source)
+        while stream.read(CHUNK):  # the packing's own checksum stands behind the last member
+            pass
+
+
+class _Member(tarfile.TarInfo):
+    """A header of which a damaged one is no end of the archive, as it is to tarfile behind the first."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read a header; zeros, and nothing at all, end an archive."""
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if any(buf):
+                raise tarfile.ReadError(str(error)) from error
+            raise
+
+
+def _loosened(file: Any) -> Any:
+    """The tar file inside a packed one, all of its streams; tarfile's own reader takes the first, and trusts it."""
+    head = file.peek(6)
+    if head.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=file)
+    if head.startswith(b"BZh"):
+        return bz2.BZ2File(file)
+    return lzma.LZMAFile(file) if head.startswith(b"\xfd7zXZ") else file
 
 
 def _check_tar_member(member: tarfile.TarInfo, box: _Box) -> None:
@@ -236,11 +272,22 @@ def _unzip_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, box: _Box) 
 
 
 def place(partial: Path, folder: Path) -> None:
-    """Move what was unpacked to where it belongs, by renaming; folders that are there are filled up."""
+    """Move what was unpacked to where it belongs, by renaming; folders that are there are filled up.
+
+    Raises:
+        ConfigError: a folder stands where a file belongs, or a file or link where a folder does.
+    """
     for path in sorted(partial.iterdir()):
         target = folder / path.name
-        if path.is_dir() and not path.is_symlink() and target.is_dir() and not target.is_symlink():
+        is_folder, stands_folder = (entry.is_dir() and not entry.is_symlink() for entry in (path, target))
+        if is_folder and stands_folder:
             place(path, target)
+        elif stands_folder or (is_folder and os.path.lexists(target)):
+            found = "folder" if stands_folder else "link" if target.is_symlink() else "file"
+            raise ConfigError(
+                f"{target} is a {found} and the archive has a {'folder' if is_folder else 'file'} of that name; move "
+                "it away and type the same command again"
+            )
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, target)

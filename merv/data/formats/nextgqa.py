@@ -11,7 +11,7 @@ from typing import Any
 
 from merv.data.formats.csv_rows import csv_rows
 from merv.data.formats.json_rows import described
-from merv.data.formats.question_fields import by_words, number_of, windows_of
+from merv.data.formats.question_fields import by_words, number_of, windows_of, with_mark
 from merv.data.formats.questions import Question
 from merv.data.formats.role_rows import text_of, value_of
 from merv.errors import SampleError
@@ -39,11 +39,10 @@ def question_of(row: Any, truths: Mapping[str, Any], places: Mapping[str, Any]) 
     place = places.get(video, video)
     if not isinstance(place, str):
         raise SampleError(f"path of video {video}: found {described(place)}; expected text")
-    question = text_of(row, "question").strip()
     options = [text_of(row, f"a{index}") for index in range(NUM_OPTIONS)]
     return Question(
         id=f"{video}_{number}",
-        text=question if question.endswith("?") else f"{question}?",
+        text=with_mark(text_of(row, "question").strip()),
         video=place,
         options=options,
         answer=by_words(text_of(row, "answer"), options),

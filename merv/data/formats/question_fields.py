@@ -63,6 +63,11 @@ def by_words(answer: Any, options: Sequence[str]) -> int:
     return texts.index(said)
 
 
+def with_mark(question: str) -> str:
+    """A question with the mark that NExT-QA's lists leave out."""
+    return question if question.endswith("?") else f"{question}?"
+
+
 def among(answer: str, wrong: Sequence[str], key: str) -> list[str]:
     """Options of an answer and wrong ones: its place follows from `key`, see `place_of`."""
     place = place_of(key, len(wrong) + 1)

@@ -52,11 +52,15 @@ class Reading:
 
     def note(self, sample: Sample) -> None:
         """Keep of a sample what limits ask."""
-        asked = str(sample.meta.get("query") or sample.meta.get("question") or "")
+        asked = str(sample.meta.get("query") or sample.meta.get("question") or _first_question(sample))
         self.num_words.append(len(asked.split()))
         seconds = sample.meta.get("duration")
         self.seconds.append(float(seconds) if isinstance(seconds, int | float) else nan)
         self.num_cut += sample.meta.get("cut_windows", 0)
+
+
+def _first_question(sample: Sample) -> str:
+    return next((turn.text for turn in sample.turns if turn.role == "user"), "")
 
 
 def read_each(rows: Iterable[Any], samples_of: SamplesOf, *, dataset: str, path: Path) -> Reading:

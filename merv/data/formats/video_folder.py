@@ -30,10 +30,8 @@ class VideoFolder:
             SampleError: a name is empty or leads out of the folder.
         """
         paths = [self._path(name) for name in names]
-        found = (other for path in paths for other in _spellings(path) if self._is_there(other))
-        first = paths[0]
-        missing = first if first.suffix.lower() in SUFFIXES else first.with_name(first.name + SUFFIXES[0])
-        return MediaRef(next(found, missing))
+        found = (other for path in paths for other in spellings(path) if self._is_there(other))
+        return MediaRef(next(found, None) or most_likely(paths[0]))
 
     def _path(self, name: str) -> Path:
         path = video_in(self.root, name).path
@@ -51,7 +49,13 @@ class VideoFolder:
         return path.name in self._names[folder]
 
 
-def _spellings(path: Path) -> Iterator[Path]:
+def most_likely(path: Path) -> Path:
+    """What a video that is not there should be called."""
+    return path if path.suffix.lower() in SUFFIXES else path.with_name(path.name + SUFFIXES[0])
+
+
+def spellings(path: Path) -> Iterator[Path]:
+    """What a video may be called: as it is named, with a suffix, with another suffix than its own."""
     yield path
     yield from (path.with_name(path.name + suffix) for suffix in SUFFIXES)
     if path.suffix.lower() in SUFFIXES:

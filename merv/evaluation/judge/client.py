@@ -6,7 +6,7 @@ from threading import Event
 from typing import Any
 
 from merv.endpoint.chat import Access, ChatClient, Naming, Prompt
-from merv.endpoint.endpoint import check_url
+from merv.endpoint.endpoint import check_key_name, check_url
 from merv.errors import ConfigError
 from merv.evaluation.judge.config import Judge, JudgeConfig
 
@@ -36,8 +36,9 @@ class OpenAIJudgeConfig(JudgeConfig):
     """Seconds before the second attempt at a busy or broken endpoint; each further one waits twice as long."""
 
     def __post_init__(self) -> None:
-        """Refuse an address that is none, and numbers that make no sense."""
+        """Refuse an address that is none, numbers that make no sense, and a key where a name belongs."""
         super().__post_init__()
+        check_key_name(self.api_key_env)
         check_url(self.base_url, "judge base_url")
         if self.concurrency < 1 or not self.timeout_s > 0 or not self.backoff_s >= 0:
             raise ConfigError(

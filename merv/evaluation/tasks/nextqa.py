@@ -5,18 +5,21 @@ groups C, T and D besides all.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from merv.data.formats.nextqa import question_of
+from merv.data.formats.question_fields import with_mark
+from merv.data.formats.role_rows import text_of
 from merv.data.sample import Sample
 from merv.errors import ConfigError
-from merv.evaluation.files import field, find_video, read_json, read_rows
+from merv.evaluation.files import read_json, read_rows
 from merv.evaluation.published_parsers import mmmu_option
 from merv.evaluation.task import TaskConfig
 from merv.evaluation.tasks.choice import ChoiceConfig
 from merv.evaluation.tasks.protocols import SHARED, Protocol, ask_lmms, ask_merv
-from merv.evaluation.tasks.rows import by_number, require_answers
+from merv.evaluation.tasks.rows import require_answers, strictly
 
 VIDEO_MAP = "map_vid_vidorID.json"
 
@@ -60,18 +63,8 @@ class NextqaConfig(ChoiceConfig):
         return places
 
     def _sample(self, row: dict[str, Any], places: Mapping[str, str], where: str) -> Sample:
-        video = str(field(row, "video", where))
-        options = [str(field(row, f"a{i}", where)) for i in range(5)]
-        kind = str(field(row, "type", where)).replace("TP", "TN")
-        asked = str(field(row, "question", where)).strip()
-        mark = "" if self.protocol == "lmms-eval" or asked.endswith("?") else "?"  # the files leave it out
-        return self.question(
-            where,
-            name=f"{video}_{field(row, 'qid', where)}",
-            text=asked + mark,
-            options=options,
-            answer=by_number(field(row, "answer", where), options, where),
-            video=find_video(self.media_path, places.get(video, video)),
-            kind=kind,
-            groups=(kind, kind[:1]),
-        )
+        with strictly(where):
+            asked = question_of(row, places)
+            kind = text_of(row, "type").replace("TP", "TN")
+        text = asked.text if self.protocol == "lmms-eval" else with_mark(asked.text)  # lmms-eval asks without
+        return self.sample_of(replace(asked, text=text, kind=kind, more={"groups": (kind, kind[:1])}), where)

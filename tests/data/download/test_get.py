@@ -184,6 +184,38 @@ def test_files_without_a_record_are_compared_and_not_fetched(run, recipe, folder
     assert {name: (folder / name).read_bytes() for name in VIDEOS} == VIDEOS
 
 
+def test_a_file_that_no_download_brought_keeps_its_bytes_under_another_name(run, recipe, folder):
+    folder.mkdir(parents=True)
+    (folder / "train.jsonl").write_text("my own rows")
+
+    said = run(recipe)
+
+    assert (folder / "train.jsonl").read_bytes() == b"{}\n"
+    assert (folder / "train.jsonl.before").read_text() == "my own rows"
+    assert "train.jsonl is another file than the one to fetch; it is train.jsonl.before now" in said
+
+
+def test_a_folder_with_the_name_of_a_file_is_told_before_anything_is_fetched(run, recipe, folder, published):
+    (folder / "train.jsonl").mkdir(parents=True)
+
+    line = refused(lambda: run(recipe))
+
+    assert line == f"{folder}/train.jsonl is a folder, and a file of that name is to be fetched; move it away"
+    assert published.fetched() == []
+
+
+def test_what_an_earlier_version_left_half_fetched_goes_with_the_whole_file(run, recipe, folder, published):
+    published.cuts["tacos/images.zip"] = None
+    refused(lambda: run(recipe, workers=1))
+    [half] = folder.glob(".images.zip.*.part")
+    published.cuts.clear()
+    published.repos[REPO]["tacos/images.zip"] = zip_of({"images/1.jpg": b"new"})
+
+    run(recipe)
+
+    assert not half.exists()
+
+
 def test_another_version_of_a_file_is_fetched_and_unpacked_again(run, recipe, folder, published):
     run(recipe)
     published.repos[REPO]["tacos/images.zip"] = zip_of({"images/1.jpg": b"new"})

@@ -113,6 +113,11 @@ def test_a_recipe_of_ones_own_is_named_after_its_file(tmp_path):
         ({"sources": [{"dataset": "a/b", "into": "a/../../b"}]}, r"`a/\.\./\.\./b` leaves the folder"),
         ({"sources": [{"urls": {"../a": "https://a"}}]}, r"`\.\./a` leaves the folder"),
         ({"archives": [{"files": "*", "into": "/tmp"}]}, "`/tmp` leaves the folder"),
+        ({"sources": [{"urls": {"a": None}}]}, "`None` is no address"),
+        ({"sources": [{"urls": {"": "https://a"}}]}, "https://a has no name"),
+        ({"sources": [{"dataset": "https://huggingface.co/a/b"}]}, "huggingface.co/a/b` is no repository of the hub"),
+        ({"sources": [{"model": "a/b/c"}]}, "`a/b/c` is no repository of the hub; write owner/name"),
+        ({"sources": [{"dataset": "a/b", "sha256": {"a": "A" * 64}}]}, r"`A+` is no SHA-256 of a; it has 64 digits"),
         ({"licens": "mit"}, "licens"),
         ({"what": None}, "what"),
         ({"size": "much"}, "size"),
@@ -131,11 +136,13 @@ def test_a_recipe_nobody_can_follow_is_refused(tmp_path, changes, message):
 
 def test_a_file_that_is_no_recipe_is_refused(tmp_path):
     (tmp_path / "text.yaml").write_text("just words")
+    (tmp_path / "empty.yaml").write_text("")
     (tmp_path / "broken.yaml").write_text("a: [")
+    messages = {"none": "is missing", "text": "holds no fields", "empty": "holds no fields", "broken": "recipe"}
 
-    for name, message in [("none.yaml", "is missing"), ("text.yaml", "recipe"), ("broken.yaml", "recipe")]:
+    for name, message in messages.items():
         with pytest.raises(ConfigError, match=message):
-            read_recipe(tmp_path / name)
+            read_recipe(tmp_path / f"{name}.yaml")
 
 
 @pytest.mark.parametrize("path", ["/a", "../a", "a/../../b", "a/..", "\\a", "..\\a", "C:\\a", "C:a", "a\0b"])

@@ -1,5 +1,8 @@
+import bz2
+import gzip
 import hashlib
 import io
+import lzma
 import stat
 import tarfile
 import zipfile
@@ -181,6 +184,54 @@ def test_a_damaged_archive_is_told_in_one_line(tmp_path, name, damage):
     assert "\n" not in str(caught.value)
 
 
+PACKERS = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+HEADER, BODY = 512, 1024
+"""Bytes of a member of two blocks."""
+
+
+@pytest.mark.parametrize("packing", [".gz", ".bz2", ".xz"])
+def test_all_streams_of_a_packed_tar_file_are_read(tmp_path, packing):
+    body, pack = tar_of({"a": bytes(BODY), "b": b"b"}, packing=""), PACKERS[packing]
+    streams = pack(body[: HEADER + BODY]) + pack(body[HEADER + BODY :])
+
+    _, result = unpacked(tmp_path, f"videos.tar{packing}", streams)
+
+    assert set(result.sums) == {"a", "b"}
+
+
+@pytest.mark.parametrize("packing", PACKERS)
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_tar_file_damaged_at_a_later_header_is_not_taken_for_a_shorter_one(tmp_path, packing, damage):
+    body = tar_of({"a": bytes(BODY), "b": b"b"}, packing="")
+    second = HEADER + BODY + 100
+    body = body[:second] if damage == "cut" else body[:second] + b"?" + body[second + 1 :]
+
+    with pytest.raises(ConfigError, match="the archive is damaged"):
+        unpacked(tmp_path, f"videos.tar{packing}", PACKERS[packing](body))
+
+
+@pytest.mark.parametrize("packing", [".gz", ".bz2", ".xz"])
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_the_checksum_of_the_packing_is_looked_at(tmp_path, packing, damage):
+    body = PACKERS[packing](tar_of({"a": noise(3000)}, packing=""))
+    body = body[:-4] if damage == "cut" else body[:-6] + bytes([body[-6] ^ 255]) + body[-5:]
+
+    with pytest.raises(ConfigError, match="the archive is damaged"):
+        unpacked(tmp_path, f"videos.tar{packing}", body)
+
+
+def test_a_member_without_a_name_and_one_nobody_can_spell_are_damage(tmp_path):
+    with pytest.raises(ConfigError, match="the archive is damaged"):
+        unpacked(tmp_path, "valley.zip", zip_of({"": b"x"}))
+
+    body = bytearray(zip_of({"a.txt": b"x"}))
+    at = body.index(b"PK\x01\x02")
+    body[at + 9] |= 8  # names are UTF-8
+    body[at + 46] = 255
+    with pytest.raises(ConfigError, match="the archive is damaged"):
+        unpack("valley.zip", [written(tmp_path / "v.zip", bytes(body))], tmp_path / "box", limit=LIMIT)
+
+
 def test_an_ending_nobody_unpacks_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"videos\.rar is no archive merv unpacks"):
         unpacked(tmp_path, "videos.rar", b"")
@@ -200,3 +251,27 @@ def test_what_was_unpacked_fills_up_folders_that_are_there(tmp_path):
     place(partial, folder)
 
     assert {path.name: path.read_text() for path in (folder / "v").iterdir()} == {"a": "new", "b": "b", "c": "c"}
+
+
+@pytest.mark.parametrize("stands", ["link", "file"])
+def test_a_link_or_file_where_a_folder_belongs_is_told_and_stays(tmp_path, stands):
+    partial, folder, elsewhere = tmp_path / "partial", tmp_path / "folder", tmp_path / "elsewhere"
+    for path in (partial / "v", folder, elsewhere):
+        path.mkdir(parents=True)
+    (partial / "v" / "a").write_text("new")
+    (folder / "v").symlink_to(elsewhere) if stands == "link" else (folder / "v").write_text("mine")
+
+    with pytest.raises(ConfigError, match=rf"folder/v is a {stands} and the archive has a folder of that name; move"):
+        place(partial, folder)
+
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_folder_where_a_file_belongs_is_told(tmp_path):
+    partial, folder = tmp_path / "partial", tmp_path / "folder"
+    partial.mkdir()
+    (folder / "v").mkdir(parents=True)
+    (partial / "v").write_text("new")
+
+    with pytest.raises(ConfigError, match="folder/v is a folder and the archive has a file of that name"):
+        place(partial, folder)

@@ -22,7 +22,7 @@ def row(**change):
 def test_a_row_is_a_question_with_five_options(tmp_path):
     (sample,) = read_rows(tmp_path, row(a1="one, two")).samples
 
-    assert sample.id == "n-4010-6"
+    assert sample.id == "n-4010_6"
     assert sample.media[0].path == tmp_path / "videos" / "11" / "4010.mp4"
     assert sample.meta == {
         "task": "choice",
@@ -40,8 +40,8 @@ def test_a_question_with_its_mark_gets_no_second(tmp_path):
     ("change", "reason"),
     [
         ({"video": "5"}, "no path of video `5` in map.json"),
-        ({"answer": "c"}, "field answer: found 'c'; expected a place from 0"),
-        ({"answer": "5"}, "answer 5 is no place among 5 options"),
+        ({"answer": "c"}, "answer 'c' is none of its 5 options"),
+        ({"answer": "5"}, "answer '5' is none of its 5 options"),
         ({"a3": ""}, "field a3: found an empty str"),
     ],
 )

@@ -1,0 +1,63 @@
+import json
+
+import pytest
+
+from merv.data.datasets import VideoLlavaConfig
+from merv.data.formats.role_rows import read_each
+from merv.data.limits import Limits
+from merv.data.sample import Sample, Turn
+from merv.errors import ConfigError
+
+
+def reading(*facts):
+    samples = [Sample(str(i), (Turn("user", "w " * words),), meta=meta) for i, (words, meta) in enumerate(facts)]
+    return read_each(samples, lambda number, row: [row], dataset="d", path="rows.json")
+
+
+def ids(limits, *facts):
+    return [sample.id for sample in limits.within(reading(*facts), name="d", files=[])]
+
+
+def test_without_limits_every_row_stays():
+    assert ids(Limits(), (0, {}), (999, {"duration": 1e6})) == ["0", "1"]
+
+
+def test_rows_without_a_duration_are_beyond_no_limit_of_seconds():
+    assert ids(Limits(min_video_len=5, max_video_len=9), (1, {"duration": 4}), (1, {}), (1, {"duration": 9})) == [
+        "1",
+        "2",
+    ]
+
+
+def test_words_are_those_of_the_query_the_question_or_else_the_first_turn_of_a_user():
+    facts = [(9, {"query": "a b"}), (9, {"question": "a b"}), (2, {}), (3, {})]
+
+    assert ids(Limits(min_num_words=2, max_num_words=2), *facts) == ["0", "1", "2"]
+
+
+def test_what_is_left_out_is_counted_by_limit():
+    source = Limits(max_num_words=2, max_video_len=9).within(
+        reading((1, {}), (3, {}), (3, {}), (1, {"duration": 10})), name="d", files=[]
+    )
+
+    assert source.left_out == {"with more than 2 words": 2, "about videos longer than 9 s": 1}
+    assert source.origin(0) == ("d", 0)
+
+
+@pytest.mark.parametrize("unit", ["video_len", "num_words"])
+def test_limits_that_leave_nothing_are_refused(unit):
+    with pytest.raises(ConfigError, match=f"min_{unit} is 9 and max_{unit} 3; that leaves no row"):
+        Limits(**{f"min_{unit}": 9, f"max_{unit}": 3})
+
+
+def test_conversations_are_limited_too(tmp_path):
+    rows = [
+        {"id": str(n), "conversations": [{"from": "human", "value": "w " * n}, {"from": "gpt", "value": "yes"}]}
+        for n in (1, 5, 9)
+    ]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    config = VideoLlavaConfig(dataset_root_dir=tmp_path, align_stage_components=("rows.json", "."), max_num_words=5)
+    source = config.load("align")
+
+    assert [sample.id for sample in source] == ["1", "5"]
+    assert source.left_out == {"with more than 5 words": 1}
