@@ -24,6 +24,7 @@ from merv import runtime
 from merv.conf.parse import parse
 from merv.filters.classifier_data import View
 from merv.filters.classifier_net import Architecture, build_net
+from merv.filters.classifier_scoring import Scorer
 from merv.filters.clip import ROOM, Clip, ClipConfig
 from merv.filters.images import ImageBatches, default_workers
 
@@ -65,6 +66,8 @@ class Model(NamedTuple):
     """(B, 3, H, W) -> (B,), on the CPU."""
     at_least: int
     """Pixels a JPEG keeps in each direction."""
+    score_by_merv: Score | None = None
+    """The same as the command makes the model ready; None where it changes nothing."""
     score_in_bfloat16: Score | None = None
     """The same by --dtype bfloat16, where the command has that option."""
 
@@ -99,13 +102,20 @@ def classifier_model(config: FiltersConfig) -> Model:
     torch.manual_seed(7)
     device = runtime.device()
     net: nn.Module = build_net(config.classifier).eval().to(device)
-    view = View(224, "stretch")
+    view, exact, fast = View(224, "stretch"), Scorer(net, device), Scorer(net, device, "bfloat16")
 
     @torch.inference_mode()
     def score(images: Tensor) -> Tensor:
         return net(images.to(device)).float().softmax(1)[:, 1].cpu()
 
-    return Model(config.classifier, view, score, view.at_least)
+    return Model(
+        config.classifier,
+        view,
+        score,
+        view.at_least,
+        score_by_merv=lambda images: exact(images)[:, 1],
+        score_in_bfloat16=lambda images: fast(images)[:, 1],
+    )
 
 
 def one_by_one(model: Model, paths: Sequence[Path]) -> Tensor:
@@ -126,10 +136,11 @@ def batched(model: Model, paths: Sequence[Path], batch_size: int, *, threads: in
 def measure(config: FiltersConfig, model: Model, paths: Sequence[Path], size: str) -> list[list[str]]:
     """Rows of one model and one size of images."""
     size_of = config.batch_size
+    ready = model._replace(score=model.score_by_merv or model.score)
     ways: dict[str, Callable[[], Tensor]] = {
         "one by one": lambda: one_by_one(model, paths),
         "in batches": lambda: batched(model, paths, size_of, threads=0, at_least=None),
-        "merv": lambda: batched(model, paths, size_of, threads=default_workers(), at_least=model.at_least),
+        "merv": lambda: batched(ready, paths, size_of, threads=default_workers(), at_least=model.at_least),
     }
     if model.score_in_bfloat16 is not None:
         fast = model._replace(score=model.score_in_bfloat16)

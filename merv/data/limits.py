@@ -72,7 +72,7 @@ class Limits:
 
 
 def _account(reading: Reading, num_kept: int, left_out: Counter[str]) -> str:
-    """`12 samples of 30 rows; bad: 1, the first, row 3: ...; left out: 15 with several windows, 2 about videos longer than 500 s`."""
+    """`12 samples of 30 rows; bad: 1, the first, row 3: ...; left out: 15 with several windows, 2 with more ...`."""
     text = f"{num_kept} samples of {reading.num_rows} rows"
     if reading.bad_rows:
         first = reading.bad_rows[0]

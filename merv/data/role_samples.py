@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from merv.chat import Turn
+from merv.data.formats.question_fields import with_mark
 from merv.data.formats.synthetic import with_options
 from merv.data.sample import Sample
 from merv.errors import SampleError
@@ -46,7 +47,7 @@ def moment_row(
     query, seconds = tidy_query(query), known_duration(duration)
     found = usable_windows(windows, seconds)
     meta = {"task": "moment", "query": query, "windows": found, "duration": seconds, **_cut(windows, found)}
-    return _sample(id, f"When does this happen in the video: {query}?", _spoken(found), media, meta)
+    return _sample(id, f"When does this happen in the video: {with_mark(query)}", _spoken(found), media, meta)
 
 
 def candidate_row(

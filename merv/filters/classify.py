@@ -8,7 +8,7 @@ import torch
 
 from merv.filters.classifier_data import LABELS
 from merv.filters.classifier_files import Classifier
-from merv.filters.classifier_training import logits
+from merv.filters.classifier_scoring import Precision, Scorer
 from merv.filters.images import ImageBatches, Unreadable
 from merv.filters.reports import below
 
@@ -19,15 +19,20 @@ DIGITS = 6
 
 
 def classify(
-    classifier: Classifier, paths: Sequence[Path], batch_size: int, num_workers: int, device: torch.device
+    classifier: Classifier,
+    paths: Sequence[Path],
+    batch_size: int,
+    num_workers: int,
+    device: torch.device,
+    precision: Precision = "float32",
 ) -> list[list[float] | Unreadable]:
     """Probabilities of low and high quality of each image, in the order of the paths."""
-    net, view = classifier.net.to(device), classifier.view
+    scores, view = Scorer(classifier.net, device, precision), classifier.view
     by_path: dict[Path, list[float] | Unreadable] = {}
     for batch in ImageBatches(paths, view, batch_size, num_workers, at_least=view.at_least):
         by_path |= {one.path: one for one in batch.unreadable}
         if batch.places:
-            rows = logits(net, batch.tensors, device).softmax(1).tolist()
+            rows = scores(batch.tensors).tolist()
             by_path |= {
                 paths[place]: [round(value, DIGITS) for value in row]
                 for place, row in zip(batch.places, rows, strict=True)

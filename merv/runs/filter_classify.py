@@ -11,6 +11,7 @@ from merv import runtime
 from merv.conf.parse import run_main
 from merv.errors import ConfigError
 from merv.filters.classifier_files import Classifier, load_classifier
+from merv.filters.classifier_scoring import Precision
 from merv.filters.classify import FOLDERS, classify, result_row
 from merv.filters.images import default_workers
 from merv.filters.reports import Seen, put, seen, unreadable_rows, write_json
@@ -32,6 +33,9 @@ class FilterClassifyConfig(FolderOptions):
     """Folder that train-classifier wrote, or a .pth file of VaseVQA-3D's model.py."""
     confidence_threshold: float = 0.5
     """Images the net is less sure of go to `unsure`; at 0.5, of two classes, there are none."""
+    dtype: Precision = "float32"
+    """Type the net computes in; bfloat16 is about three times as fast where the processor has it, and moves
+    probabilities by about a hundredth."""
     batch_size: int = 32
     """Images computed at a time."""
     num_workers: int | None = None
@@ -70,7 +74,8 @@ def filter_classify(config: FilterClassifyConfig, write: Write) -> int:
         paths = shard.first(lambda: _checked(config))
         classifier = load_classifier(config.model)
         with shard.writing(config.out, config.overwrite) as out:
-            own = classify(classifier, shard.take(paths), config.batch_size, config.workers, runtime.device())
+            taken, device = shard.take(paths), runtime.device()
+            own = classify(classifier, taken, config.batch_size, config.workers, device, config.dtype)
             results = shard.gather(own)
             said = "" if results is None else _finish(config, out, paths, seen(paths, results), classifier, began)
         write(said)
@@ -110,7 +115,7 @@ def _finish(
         "unsure_images": counts["unsure"],
         "unreadable_images": len(found.unreadable),
         "confidence_threshold": config.confidence_threshold,
-        "model": classifier.facts,
+        "model": {**classifier.facts, "dtype": config.dtype},
         "processing_time_seconds": round(time.time() - began, 3),
         "results": rows,
         "unreadable": unreadable_rows(found.unreadable, config.folder),

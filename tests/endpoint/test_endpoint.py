@@ -3,7 +3,8 @@ from threading import Event
 
 import pytest
 
-from merv.endpoint.endpoint import Answer, Endpoint, Gate
+from merv.endpoint.endpoint import Answer, Endpoint, Gate, check_key_name
+from merv.errors import ConfigError
 
 from .server import ChatServer, Reply
 

@@ -165,7 +165,7 @@ def list_words(tmp_path, rows, *more, **options):
         ('[{"id": 1},\n {"id": 2,}]', "rows.json is not JSON: "),
         (
             "[1, null]",
-            "dataset `videollava`: none of its rows can be used; 0 samples of 2 rows; bad: 2, the first, row 0: found int 1",
+            "none of its rows can be used; 0 samples of 2 rows; bad: 2, the first, row 0: found int 1",
         ),
         ([{"id": 5, "conversations": "hello"}], 'field conversations: found str "hello"; expected a list of messages'),
         ([{"id": 5, "conversations": [{"from": "bot", "value": ""}]}], "conversations[0].from: found 'bot'; expected"),

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from merv.data.formats.csv_rows import csv_rows
 from merv.data.formats.role_rows import Reading, duration_in, read_durations
+from merv.data.formats.text_lines import text_lines
 from merv.data.formats.video_moments import Moment, each_moment, read_moments
-from merv.errors import ConfigError, SampleError
+from merv.errors import SampleError
 
 
 class Line(NamedTuple):
@@ -61,21 +62,6 @@ def parse_line(line: str) -> Line:
     if not mark or len(seconds) != 2 or not all(isinstance(end, float) and isfinite(end) for end in seconds):
         raise SampleError(f"found {line!r}; expected `VIDEO start end##sentence`, start and end in seconds")
     return Line(video, seconds, sentence.strip())
-
-
-def text_lines(path: Path) -> Iterator[str]:
-    """Lines that are not blank.
-
-    Raises:
-        ConfigError: the file is missing or no UTF-8 text.
-    """
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            yield from (line.strip() for line in file if line.strip())
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path} is missing; download it") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text: {error.reason}; download it again") from error
 
 
 def read_lengths(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ def csv_rows(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
         columns: What it has to have.
 
     Raises:
-        ConfigError: the file is missing, no UTF-8 text or no CSV, or lacks a column.
+        ConfigError: the file cannot be read, is no UTF-8 text or no CSV, or lacks a column.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -25,6 +25,8 @@ def csv_rows(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
             rows = list(reader)
     except FileNotFoundError as error:
         raise ConfigError(f"{path} is missing; download it") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{path} is no CSV: {error}; download it again") from error
     if missing:

@@ -83,6 +83,8 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise ConfigError(f"{path} is missing; download it") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(_not_text(path, f"{error.reason} at byte {error.start}")) from error
     except NotTextError as error:

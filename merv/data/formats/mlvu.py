@@ -28,12 +28,13 @@ def question_of(row: Any, part: str, number: int) -> Question:
         SampleError: a field is missing or holds something else.
         Skip: the row has no options to choose from.
     """
+    text = question_text(row)
     if value_of(row, "candidates") is None:
         raise Skip("without options")
     options = options_of(row, "candidates")
     return Question(
         id=f"{part}_{number}",
-        text=question_text(row),
+        text=text,
         video=f"{part}/{text_of(row, 'video')}",
         options=options,
         answer=by_text(value_of(row, "answer"), options),

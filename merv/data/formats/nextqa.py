@@ -1,8 +1,8 @@
 """Rows of NExT-QA's multiple choice lists, and their reader for training.
 
-Xiao et al., CVPR 2021; https://github.com/doc-doc/NExT-QA.  A CSV with the columns `video,frame_count,width,height,question,answer,qid,type,a0,a1,a2,a3,a4`; `answer` is a place
-from 0, and questions lack their mark.  A second file says where each video stands: `{"4010069381":
-"1106/4010069381"}`.
+Xiao et al., CVPR 2021; https://github.com/doc-doc/NExT-QA.  A CSV has the columns
+`video,frame_count,width,height,question,answer,qid,type,a0,a1,a2,a3,a4`; `answer` is a place from 0, and questions
+lack their mark.  A second file says where each video stands: `{"4010069381": "1106/4010069381"}`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -44,7 +44,8 @@ def read(path: Path, video_map: Path, videos: Path, *, dataset: str) -> Reading:
         asked = question_of(row, places)
         options = [text_of(row, f"a{place}") for place in range(NUM_OPTIONS)]  # to learn from, none may be empty
         media = video_in(videos, f"{asked.video}.mp4")
-        yield choice_row(f"{dataset}-{asked.id}", with_mark(asked.text), options, asked.answer, media)
+        answer = by_number(asked.answer, options)
+        yield choice_row(f"{dataset}-{asked.id}", with_mark(asked.text), options, answer, media)
 
     return read_each(csv_rows(path, COLUMNS), samples_of, dataset=dataset, path=path)
 
@@ -60,11 +61,11 @@ def question_of(row: Any, places: Mapping[str, Any]) -> Question:
         SampleError: a field is missing or holds something else.
         Skip: no answer is published.
     """
-    video, name = text_of(row, "video"), f"{text_of(row, 'video')}_{text_of(row, 'qid')}"
+    video, qid = text_of(row, "video"), text_of(row, "qid")
     place = places.get(video, video)
     if not isinstance(place, str):
         raise SampleError(f"path of video {video}: found {described(place)}; expected text")
     options = [question_text(row, f"a{place}") for place in range(NUM_OPTIONS)]
     answer = by_number(published_answer(row, "answer"), options)
     text, kind = question_text(row).strip(), str(value_of(row, "type") or "")
-    return Question(id=name, text=text, video=place, options=options, answer=answer, kind=kind)
+    return Question(id=f"{video}_{qid}", text=text, video=place, options=options, answer=answer, kind=kind)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from merv.data.formats.plain_pickle import read_plain_pickle
 from merv.data.formats.role_rows import Reading, Skip, read_durations, read_each, video_in
+from merv.data.formats.text_lines import text_lines
 from merv.data.role_samples import moment_row
 from merv.data.sample import Sample
 from merv.errors import ConfigError, SampleError
@@ -47,6 +48,8 @@ def read(videos_list: Path, captions: Path, times: Path, durations: Path, videos
     seconds = read_durations(durations)
 
     def samples_of(number: int, row: Described) -> Iterator[Sample]:
+        if row.words is None and row.span is None:
+            raise Skip("of listed videos without a caption")
         if row.video not in seconds:
             raise Skip("of videos without a duration, which are not published")
         if isinstance(row.span, list) and len(row.span) == 2 and row.span[0] == row.span[1]:
@@ -62,14 +65,15 @@ def read(videos_list: Path, captions: Path, times: Path, durations: Path, videos
 
 def _described(videos_list: Path, captions: Path, times: Path) -> Iterator[Described]:
     words, spans = _by_video(captions), _by_video(times)
-    for video in videos_list.read_text(encoding="utf-8-sig").split():
+    for video in text_lines(videos_list):
         said, when = words.get(video, []), spans.get(video, [])
         if len(said) != len(when):
             raise ConfigError(
                 f"{captions} has {len(said)} captions of `{video}` and {times.name} {len(when)} spans; "
                 "they belong to different versions, download both again"
             )
-        yield from (Described(video.removeprefix(PREFIX), *pair) for pair in zip(said, when, strict=True))
+        pairs = zip(said, when, strict=True) if said else [(None, None)]
+        yield from (Described(video.removeprefix(PREFIX), *pair) for pair in pairs)
 
 
 def _by_video(path: Path) -> dict[str, list[Any]]:

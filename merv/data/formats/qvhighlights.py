@@ -40,13 +40,14 @@ def read(
     """
 
     def samples_of(number: int, row: Any) -> Iterator[Sample]:
+        video, query = text_of(row, "vid"), text_of(row, "query")
         windows = windows_of(row, single=single)
         if skip_points and isinstance(windows, list):
             for window in windows:
                 skip_without_length(window)
-        media = video_in(videos, text_of(row, "vid") + suffix)
+        media = video_in(videos, video + suffix)
         name = f"{dataset}-{value_of(row, 'qid') or number}"
-        yield moment_row(name, text_of(row, "query"), windows, value_of(row, "duration"), media)
+        yield moment_row(name, query, windows, value_of(row, "duration"), media)
 
     rows = json_rows(path, "qid, query, vid, duration, relevant_windows")
     return read_each(rows, samples_of, dataset=dataset, path=path)

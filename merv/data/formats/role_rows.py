@@ -84,10 +84,12 @@ def read_each(rows: Iterable[Any], samples_of: SamplesOf, *, dataset: str, path:
             if isinstance(row, json.JSONDecodeError):
                 raise SampleError(f"not JSON: {row.msg} at column {row.colno}")
             found = list(samples_of(number, row))
-        except Skip as reason:
-            reading.skipped[str(reason)] += 1
-        except SampleError as error:
-            reason_line = " ".join(str(error).split())
+            _check_letters(found)
+        except Skip as skip:
+            reading.skipped[str(skip)] += 1
+        except (SampleError, OverflowError) as error:
+            reason = f"a number is too large: {error}" if isinstance(error, OverflowError) else str(error)
+            reason_line = " ".join(reason.split())
             reading.bad_rows.append(BadRow(dataset, number, _name(row, number), str(path), reason_line))
         else:
             for sample in found:
@@ -95,6 +97,19 @@ def read_each(rows: Iterable[Any], samples_of: SamplesOf, *, dataset: str, path:
             kept.add(number, found)
     reading.samples, reading.rows = kept, kept.numbers
     return reading
+
+
+def _check_letters(samples: Sequence[Sample]) -> None:
+    """Refuse text that holds half a surrogate pair, which JSON can spell and no tokenizer takes.
+
+    Raises:
+        SampleError: some does.
+    """
+    for text in (turn.text for sample in samples for turn in sample.turns if not turn.text.isascii()):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise SampleError(f"the text holds {text[error.start]!a}, half a character; take it out") from error
 
 
 def joined(readings: Sequence[Reading]) -> Reading:

@@ -69,7 +69,7 @@ class _RowReader:
     def samples(self, number: int, row: Any) -> Iterator[Sample]:
         if not isinstance(row, dict):
             raise SampleError(f"found {described(row)}; expected an object with id, video or image, conversations")
-        row_id = row.get("id", number)
+        row_id = number if row.get("id") is None else row["id"]
         if isinstance(row_id, bool) or not isinstance(row_id, str | int):
             raise SampleError(f"field id: found {described(row_id)}; expected a string or a number")
         media = tuple(

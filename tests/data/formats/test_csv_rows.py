@@ -33,3 +33,8 @@ def test_what_is_wrong_with_a_file_is_one_line(tmp_path, content, says):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"a\.csv is missing; download it"):
         csv_rows(tmp_path / "a.csv", ())
+
+
+def test_a_folder_in_place_of_a_list_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=rf"^{tmp_path} cannot be read: Is a directory"):
+        csv_rows(tmp_path, ["a"])

@@ -39,6 +39,12 @@ def test_a_file_without_rows_is_refused_in_one_line(tmp_path, name, content, mes
         list(json_rows(written(tmp_path, content, name), "a, b"))
 
 
+def test_a_folder_in_place_of_a_file_is_named(tmp_path):
+    for read in (lambda path: list(json_rows(path, "a, b")), lambda path: json_object(path, "numbers")):
+        with pytest.raises(ConfigError, match=rf"^{tmp_path} cannot be read: Is a directory"):
+            read(tmp_path)
+
+
 def test_an_object_is_read_and_a_list_refused(tmp_path):
     assert json_object(written(tmp_path, '{"a": 1}'), "numbers") == {"a": 1}
     with pytest.raises(ConfigError, match="holds an empty list; expected an object of numbers"):

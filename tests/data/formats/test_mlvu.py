@@ -26,6 +26,11 @@ def test_rows_for_free_text_are_left_out():
         question_of({name: value for name, value in ROW.items() if name != "candidates"}, "9_summary", 0)
 
 
+def test_a_row_of_another_shape_is_no_row_for_free_text():
+    with pytest.raises(SampleError, match=r"^field question: found nothing; expected text$"):
+        question_of({"vid": "a", "query": "b"}, "9_summary", 0)
+
+
 def test_a_row_without_a_type_is_refused():
     with pytest.raises(SampleError, match=r"^field question_type: found nothing; expected text$"):
         question_of(MLVU, "1_plotQA", 0)

@@ -40,6 +40,7 @@ def test_spans_without_length_and_unpublished_videos_are_skipped_and_counted(tmp
     assert reading.skipped == {
         "with a span without length": 2,
         "of videos without a duration, which are not published": 2,
+        "of listed videos without a caption": 1,
     }
 
 
@@ -70,3 +71,11 @@ def test_files_of_different_versions_are_refused(tmp_path):
 def test_a_pickle_of_something_else_is_refused(tmp_path, content):
     with pytest.raises(ConfigError, match=r"captions.pkl holds no lists by video; download it again"):
         read_files(tmp_path, content, {"video-a": []}, {})
+
+
+def test_a_list_that_is_no_text_is_refused(tmp_path):
+    files = [write_pickle(tmp_path / name, {}) for name in ("captions.pkl", "times.pkl")]
+    (tmp_path / "list.txt").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(ConfigError, match=r"list.txt is not UTF-8 text: invalid start byte"):
+        read(tmp_path / "list.txt", *files, write(tmp_path / "durations.json", {}), tmp_path, dataset="y")

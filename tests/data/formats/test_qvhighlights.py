@@ -54,6 +54,7 @@ def test_rows_with_several_windows_are_skipped_on_demand(tmp_path):
         ({"vid": None}, "field vid: found nothing"),
         ({"query": None}, "field query: found nothing"),
         ({"vid": "../a"}, "leads out of"),
+        ({"vid": None, "query": None, "relevant_windows": None}, "field vid: found nothing"),
     ],
 )
 def test_a_bad_row_is_set_aside(tmp_path, change, reason):

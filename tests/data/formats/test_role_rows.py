@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from merv.chat import Turn
 from merv.data.formats.role_rows import (
     Skip,
     duration_in,
@@ -100,3 +101,18 @@ def test_a_folder_is_listed_or_named(tmp_path):
     assert listing(tmp_path) == {"a.mp4"}
     with pytest.raises(ConfigError, match=r"video folder .*none cannot be listed: No such file"):
         listing(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("caf\ud800", r"the text holds '\ud800', half a character"), ("9" * 400, "a number is too large")],
+)
+def test_text_no_tokenizer_takes_and_numbers_beyond_all_seconds_make_a_bad_row(text, reason):
+    def samples_of(number, row):
+        float(int(row)) if row.isdecimal() else None
+        yield Sample("a", (Turn("user", row),))
+
+    reading = read_each(["ok", text, "\U0001f600"], samples_of, dataset="d", path=PATH)
+
+    assert list(reading.rows) == [0, 2]
+    assert reason in reading.bad_rows[0].reason

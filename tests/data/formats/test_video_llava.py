@@ -81,8 +81,14 @@ def test_a_system_message_comes_first_and_leading_answers_go(tmp_path):
 
     (sample,) = read_rows(tmp_path, {"conversations": conversation}).samples
 
-    assert sample.id == "0"
     assert [turn.role for turn in sample.turns] == ["system", "user", "assistant"]
+
+
+@pytest.mark.parametrize("row", [{}, {"id": None}])
+def test_a_row_without_an_id_is_called_by_its_number(tmp_path, row):
+    samples = read_rows(tmp_path, {"id": "a", "conversations": TALK}, {**row, "conversations": TALK}).samples
+
+    assert [sample.id for sample in samples] == ["a", "1"]
 
 
 @pytest.mark.parametrize(
@@ -94,6 +100,7 @@ def test_a_system_message_comes_first_and_leading_answers_go(tmp_path):
         ({"id": "a", "conversations": ["hi"]}, 'field conversations[0]: found str "hi"'),
         ({"id": "a", "conversations": [{"from": "bot", "value": "x"}]}, "field conversations[0].from: found 'bot'"),
         ({"id": "a", "conversations": [{"from": "human"}]}, "field conversations[0].value: found nothing"),
+        ({"id": "a", "conversations": talk("caf\ud800")}, r"the text holds '\ud800', half a character"),
         ({"id": "a", "conversations": TALK[:1]}, "found no gpt message"),
         (
             {"id": "a", "conversations": [*TALK[:1], *TALK]},
