@@ -47,8 +47,10 @@ def check_free(folder: Path, overwrite: bool) -> None:
     """Refuse what stands at `folder`, unless it is an empty folder, or a folder that may be replaced.
 
     Raises:
-        ConfigError: it is a file, or holds something and `overwrite` is False.
+        ConfigError: it is a file, or holds something and `overwrite` is False, or has no name to be replaced by.
     """
+    if folder.name in ("", ".."):
+        raise ConfigError(f"{folder} has no name under which it could appear as a whole; name another --out")
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; name another --out")
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:

@@ -4,6 +4,7 @@ To add one, write a reader in `merv.data.formats` and register a config whose `l
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -208,6 +209,8 @@ class Mixture(Source):
             self._places.extend([place] * len(drawn))
         bad_rows = [row for source in sources for row in source.bad_rows]
         super().__init__(name, (), bad_rows, files=[file for source in sources for file in source.files])
+        self.left_out = dict(sum((Counter(source.left_out) for source in sources), Counter()))
+        self.num_cut = sum(source.num_cut for source in sources)
 
     def __len__(self) -> int:
         """Number of rows drawn."""

@@ -48,7 +48,8 @@ class Limits:
                 left_out[reason] += 1
             else:
                 kept.append(place)
-        account = _account(reading, len(kept), left_out)
+        num_cut = sum(reading.num_cut[place] for place in kept)
+        account = _account(reading, len(kept), left_out, num_cut)
         if not kept:
             empty = f"{files[0] if files else name} holds no rows; download it again or set another path"
             found = f"none of its rows can be used; {account}" if reading.num_rows else empty
@@ -56,7 +57,7 @@ class Limits:
         log.info("dataset `%s`: %s", name, account)
         samples = reading.samples if len(kept) == len(reading.samples) else Picked(reading.samples, kept)
         rows = array("I", (reading.rows[place] for place in kept))
-        return Source(name, samples, reading.bad_rows, rows, files, dict(left_out), reading.num_cut)
+        return Source(name, samples, reading.bad_rows, rows, files, dict(left_out), num_cut)
 
     def _beyond(self, seconds: float, num_words: int) -> str:
         """Which limit a row is beyond; empty for none.  Rows without a duration (nan) are beyond none of them."""
@@ -71,7 +72,7 @@ class Limits:
         return ""
 
 
-def _account(reading: Reading, num_kept: int, left_out: Counter[str]) -> str:
+def _account(reading: Reading, num_kept: int, left_out: Counter[str], num_cut: int) -> str:
     """`12 samples of 30 rows; bad: 1, the first, row 3: ...; left out: 15 with several windows, 2 with more ...`."""
     text = f"{num_kept} samples of {reading.num_rows} rows"
     if reading.bad_rows:
@@ -79,4 +80,4 @@ def _account(reading: Reading, num_kept: int, left_out: Counter[str]) -> str:
         text += f"; bad: {len(reading.bad_rows)}, the first, row {first.row}: {first.reason}"
     reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.most_common())
     text += f"; left out: {reasons}" if reasons else ""
-    return text + (f"; {reading.num_cut} windows cut to their videos" if reading.num_cut else "")
+    return text + (f"; {num_cut} windows cut to their videos" if num_cut else "")

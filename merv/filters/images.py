@@ -45,8 +45,8 @@ class ImageBatch(NamedTuple):
 def find_images(folder: Path, *, recursive: bool = True, exclude: Collection[Path] = ()) -> list[Path]:
     """The images of a folder, sorted by their path below it.
 
-    Hidden files and folders (`._1.jpg`, `.thumbnails`) are passed over; a link to a file is a file, a link to a folder
-    is not followed.
+    Hidden files and folders (`._1.jpg`, `.thumbnails`) are passed over; a link to a file is a file, one to nothing is
+    an image nobody can read, and one to a folder is not followed.
 
     Args:
         folder: where to look.
@@ -66,7 +66,7 @@ def find_images(folder: Path, *, recursive: bool = True, exclude: Collection[Pat
         below = [name for name in folders if not name.startswith(".") and (here / name).resolve() not in passed]
         folders[:] = below if recursive else []
         images += [here / name for name in names if _is_image(name)]
-    files = [path for path in images if path.is_file()]
+    files = [path for path in images if path.is_file() or not path.exists()]
     if not files:
         where = "in it or below" if recursive else "in it; folders below it were not looked into"
         raise ConfigError(f"folder {folder} holds no images: no {_endings()} {where}")
@@ -148,6 +148,11 @@ class ImageBatches:
                     yield found
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+
+
+def total_size(paths: Sequence[Path]) -> int:
+    """Bytes of files; links to nothing have none."""
+    return sum(path.stat().st_size for path in paths if path.exists())
 
 
 def default_workers() -> int:

@@ -13,7 +13,7 @@ from merv.errors import ConfigError
 from merv.filters.classifier_files import Classifier, load_classifier
 from merv.filters.classifier_scoring import Precision
 from merv.filters.classify import FOLDERS, classify, result_row
-from merv.filters.images import default_workers
+from merv.filters.images import default_workers, total_size
 from merv.filters.reports import Seen, put, seen, unreadable_rows, write_json
 from merv.filters.sharding import join_shards
 from merv.runs.filter_options import FolderOptions, named, told
@@ -87,7 +87,7 @@ def _checked(config: FilterClassifyConfig) -> list[Path]:
     paths = config.find_images()
     load_classifier(config.model)  # one process tells what is wrong with it
     if config.mode == "copy":
-        check_space(config.out, sum(path.stat().st_size for path in paths))
+        check_space(config.out, total_size(paths))
     return paths
 
 

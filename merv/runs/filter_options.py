@@ -7,7 +7,7 @@ from typing import Any
 
 from merv.conf.options import with_value, words_apart
 from merv.errors import ConfigError
-from merv.filters.images import find_images
+from merv.filters.images import find_images, total_size
 from merv.filters.lineage import write_lineage
 from merv.filters.placing import Mode, check_outside
 from merv.space import check_apart, check_free, check_space
@@ -50,7 +50,7 @@ class FolderOptions:
             ConfigError: the images are to be copied, and there is no room for them.
         """
         if self.mode == "copy":
-            check_space(self.out, sum(path.stat().st_size for path in paths))
+            check_space(self.out, total_size(paths))
 
     def write_lineage(
         self, into: Path, command: str, paths: Sequence[Path], *, model: dict[str, Any] | None, **counts: int

@@ -108,6 +108,18 @@ def test_mixtures_that_make_no_sense_are_refused(sources, weights, message):
         Mixture(sources, weights)
 
 
+def test_a_mixture_tells_what_its_sources_left_out_and_cut():
+    sources = [
+        source("a", 2, left_out={"long": 1, "old": 2}, num_cut=3),
+        source("b", 2, left_out={"long": 4}, num_cut=1),
+    ]
+
+    mixture = Mixture(sources)
+
+    assert mixture.left_out == {"long": 5, "old": 2}
+    assert mixture.num_cut == 4
+
+
 def test_a_prepared_dataset_applies_its_function_and_wraps_around():
     dataset = PreparedDataset(source("a", 3, rows=[0, 5, 9]), prepare=lambda sample: sample.id.upper())
 

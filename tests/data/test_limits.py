@@ -44,6 +44,12 @@ def test_what_is_left_out_is_counted_by_limit():
     assert source.origin(0) == ("d", 0)
 
 
+def test_windows_are_counted_as_cut_of_rows_that_stay():
+    facts = [(1, {"cut_windows": 2}), (9, {"cut_windows": 5}), (1, {})]
+
+    assert Limits(max_num_words=2).within(reading(*facts), name="d", files=[]).num_cut == 2
+
+
 @pytest.mark.parametrize("unit", ["video_len", "num_words"])
 def test_limits_that_leave_nothing_are_refused(unit):
     with pytest.raises(ConfigError, match=f"min_{unit} is 9 and max_{unit} 3; that leaves no row"):

@@ -27,6 +27,10 @@ def said(sample):
     return [(turn.role, turn.text) for turn in sample.turns]
 
 
+def test_a_query_that_asks_gets_no_second_mark():
+    assert moment_row("q", "Who runs?", [(1, 2)], 30, CLIP).turns[0].text.endswith(": Who runs?")
+
+
 def test_a_moment_row_names_the_seconds_and_keeps_them_exactly():
     row = moment_row("q1", " A dog\n runs. ", [[3, 5.25], (7.5, 9)], 30, CLIP)
 

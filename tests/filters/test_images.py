@@ -3,7 +3,7 @@ import torch
 from PIL import Image
 
 from merv.errors import ConfigError
-from merv.filters.images import ImageBatches, Unreadable, find_images
+from merv.filters.images import ImageBatches, Unreadable, find_images, total_size
 from merv.video.images import open_image, read_image
 
 from .pictures import shapes
@@ -32,6 +32,19 @@ def test_images_are_found_by_ending_whatever_its_case_and_sorted_by_path(tmp_pat
     found = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
 
     assert found == sorted(names)
+
+
+def test_a_link_to_nothing_is_an_image_nobody_can_read(tmp_path):
+    save(tmp_path / "1.png")
+    (tmp_path / "2.png").symlink_to("gone.png")
+
+    paths = find_images(tmp_path)
+    [batch] = ImageBatches(paths, lambda image: torch.zeros(3, 2, 2))
+
+    assert [path.name for path in paths] == ["1.png", "2.png"]
+    assert [one.path.name for one in batch.unreadable] == ["2.png"]
+    assert f"image `{tmp_path}/2.png` does not exist" in batch.unreadable[0].reason
+    assert total_size(paths) == (tmp_path / "1.png").stat().st_size
 
 
 def test_folders_below_and_excluded_ones_can_be_left_out(tmp_path):

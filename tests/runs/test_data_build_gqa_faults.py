@@ -70,7 +70,7 @@ def test_the_key_stands_in_no_file(tmp_path):
         (["--num_options", "6..4"], "num_options is `6..4`"),
         (["--blind.rounds", "1"], "raise --blind.rounds"),
         (["--limit", "0"], "limit 0 at least 1"),
-        (["--chat.api_key_env", "sk-0123"], "error: api_key_env is no name of an environment variable"),
+        (["--chat.api_key_env", "sk-0123"], "`chat`: api_key_env is no name of an environment variable"),
         (["--max_tries", "0"], "max_tries is 0; it must be at least 1"),
         (["--price_per_million", "[1]"], "give two prices"),
         (["--blind.price_per_million", "[1]"], "give two prices"),

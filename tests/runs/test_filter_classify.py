@@ -73,6 +73,23 @@ def test_images_are_sorted_with_their_folders_and_those_it_is_not_sure_of_apart(
     assert "1 images could not be read; the report names them" in said
 
 
+def test_links_to_nothing_are_listed_and_cost_nothing(images, model, tmp_path):
+    (images / "gone.png").symlink_to("nowhere.png")
+
+    assert classify(images, tmp_path / "out", model) == 0
+
+    assert [row["filename"] for row in report(tmp_path / "out")["unreadable"]] == ["b/no.jpg", "gone.png"]
+
+
+def test_a_folder_without_a_name_is_no_place_to_write_to(images, model, tmp_path, capsys, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    assert classify(images, ".", model) == 2
+
+    assert ". has no name under which it could appear as a whole; name another --out" in capsys.readouterr().err
+
+
 def test_the_report_has_totals_and_a_row_an_image(images, model, tmp_path):
     assert classify(images, tmp_path / "sorted", model, "--confidence_threshold", "0.9") == 0
 

@@ -43,8 +43,8 @@ class Reading:
     skipped: Counter[str] = field(default_factory=Counter)
     """Rows that were not meant for this use, by reason."""
     num_rows: int = 0
-    num_cut: int = 0
-    """Windows that reached over an end of their video and were cut there."""
+    num_cut: array = field(default_factory=lambda: array("I"))
+    """Windows of each sample that reached over an end of their video and were cut there."""
     seconds: array = field(default_factory=lambda: array("d"))
     """Duration of each sample's video; nan where it is not known."""
     num_words: array = field(default_factory=lambda: array("I"))
@@ -56,7 +56,7 @@ class Reading:
         self.num_words.append(len(asked.split()))
         seconds = sample.meta.get("duration")
         self.seconds.append(float(seconds) if isinstance(seconds, int | float) else nan)
-        self.num_cut += sample.meta.get("cut_windows", 0)
+        self.num_cut.append(sample.meta.get("cut_windows", 0))
 
 
 def _first_question(sample: Sample) -> str:
@@ -121,7 +121,7 @@ def joined(readings: Sequence[Reading]) -> Reading:
         whole.bad_rows += reading.bad_rows
         whole.skipped += reading.skipped
         whole.num_rows += reading.num_rows
-        whole.num_cut += reading.num_cut
+        whole.num_cut.extend(reading.num_cut)
         whole.seconds.extend(reading.seconds)
         whole.num_words.extend(reading.num_words)
     whole.samples, whole.rows = samples, rows

@@ -356,6 +356,13 @@ def test_an_address_that_is_none_is_refused(url, says):
     assert KEY not in str(caught.value)
 
 
+def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_shown():
+    with pytest.raises(ConfigError, match="api_key_env is no name of an environment variable") as caught:
+        OpenAIJudgeConfig(api_key_env=KEY)
+
+    assert KEY not in str(caught.value)
+
+
 @pytest.mark.parametrize("option", [{"concurrency": 0}, {"timeout_s": 0.0}, {"backoff_s": -1.0}, {"max_attempts": 0}])
 def test_numbers_that_make_no_sense_are_refused(option):
     with pytest.raises(ConfigError, match="must be at least 1"):
