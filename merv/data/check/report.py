@@ -72,15 +72,15 @@ class DatasetReport:
 
 def _row_lines(rows: RowsReport) -> list[str]:
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in rows.kinds.most_common())
-    lines = [f"{rows.name}: {rows.num_rows:,} rows, {rows.num_usable:,} usable ({kinds})"]
+    lines = [f"{rows.name}: {rows.num_rows:,} row{'s' * (rows.num_rows != 1)}, {rows.num_usable:,} usable ({kinds})"]
     lines += [f"  bad: {count:,} x {rows.first_bad[kind]}" for kind, count in rows.bad.most_common(MOST)]
     lines += _rest(rows.bad, "kinds of bad rows")
     lines += [f"  left out: {count:,} {reason}" for reason, count in rows.left_out.most_common(MOST)]
     lines += _rest(rows.left_out, "reasons")
     if rows.num_cut:
-        lines.append(f"  {rows.num_cut:,} windows reached over an end of their video and are cut there")
+        lines.append(f"  windows that reach over an end of their video, cut there: {rows.num_cut:,}")
     if rows.num_repeated_ids:
-        lines.append(f"  {rows.num_repeated_ids:,} rows have the id of another, the first `{rows.first_repeated_id}`")
+        lines.append(f"  rows with the id of another: {rows.num_repeated_ids:,}, the first `{rows.first_repeated_id}`")
     return lines
 
 

@@ -26,12 +26,22 @@ class JsonRows(RowFile):
         """
         with _explained(self.path):
             try:
-                yield from super().__iter__()
+                for number, row in enumerate(super().__iter__()):
+                    if number == 0 and self.path.suffix == ".jsonl" and _is_list(row):
+                        name = self.path.with_suffix(".json").name
+                        raise ConfigError(f"{self.path} is one JSON list and not a row a line; name it {name}")
+                    yield row
             except NotAListError:
                 rows = _parsed(self.path)  # tells what is wrong, and where
                 raise ConfigError(
                     f"{self.path} holds {described(rows)}; expected a list of rows with {self._columns}"
                 ) from None
+
+
+def _is_list(row: Any) -> bool:
+    """Whether a line is a list, or the beginning of one."""
+    begun = isinstance(row, json.JSONDecodeError) and row.doc.lstrip().startswith("[")
+    return begun or isinstance(row, list)
 
 
 def json_rows(path: Path, columns: str) -> JsonRows:

@@ -32,6 +32,8 @@ def test_a_line_that_is_not_json_is_handed_on(tmp_path):
         ("rows.json", "{broken", r"is not JSON: .* at line 1 column 2; download it again, or name it \.jsonl"),
         ("rows.json", b"\xff[]", "is not UTF-8 text: invalid start byte at byte 0"),
         ("rows.jsonl", b"1\n\xff\n", "is not UTF-8 text"),
+        ("rows.jsonl", '[\n  {"a": 1}\n]', r"rows.jsonl is one JSON list and not a row a line; name it rows.json"),
+        ("rows.jsonl", '[{"a": 1}, {"a": 2}]', r"is one JSON list and not a row a line; name it rows.json"),
     ],
 )
 def test_a_file_without_rows_is_refused_in_one_line(tmp_path, name, content, message):
