@@ -63,6 +63,10 @@ class DatasetConfig(Registry, ChoiceRegistry, kind="dataset"):
         """Read the rows of a training stage: align, full-align, finetune or full-finetune."""
         raise TypeError(f"{type(self).__name__} does not define load()")
 
+    def load_rows(self, stage: str) -> Source:
+        """The same for those who open no media: folders of media need not be there yet, where a set can do without."""
+        return self.load(stage)
+
 
 @DatasetConfig.register_subclass("videollava")
 @dataclass
@@ -167,7 +171,13 @@ class MixtureConfig(DatasetConfig):
 
     def load(self, stage: str) -> Source:
         """Read every dataset and join them."""
-        sources = [dataset.load(stage) for dataset in self.datasets]
+        return self._mixed([dataset.load(stage) for dataset in self.datasets])
+
+    def load_rows(self, stage: str) -> Source:
+        """The same, of datasets whose media need not be there."""
+        return self._mixed([dataset.load_rows(stage) for dataset in self.datasets])
+
+    def _mixed(self, sources: list[Source]) -> Source:
         return Mixture(sources, self.weights or None, mixing=self.mixing, seed=self.seed, name=self.name)
 
 

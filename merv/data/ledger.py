@@ -14,6 +14,8 @@ from merv.errors import ConfigError, RunStopped, SampleError
 log = logging.getLogger(__name__)
 
 Policy = Literal["raise", "skip"]
+MIN_ROWS = 200
+"""Rows tried before anybody judges their share of bad ones."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class BadSampleLedger:
         *,
         policy: Policy = "raise",
         max_bad_fraction: float = 0.01,
-        min_rows: int = 200,
+        min_rows: int = MIN_ROWS,
     ) -> None:
         """Open the account.
 

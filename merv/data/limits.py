@@ -1,6 +1,7 @@
 """Which rows of a reading a dataset takes: limits on seconds and words, and an account of what was left out."""
 
 import logging
+import os
 from array import array
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from merv.data.dataset import Source
 from merv.data.formats.lazy_samples import Picked
 from merv.data.formats.role_rows import Reading
+from merv.data.formats.text_lines import text_lines
 from merv.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,9 @@ class Limits:
     """Rows whose query or question has fewer words are left out; None for no limit."""
     max_num_words: int | None = None
     """Rows whose query or question has more words are left out; None for no limit."""
+    keep_media: Path | None = None
+    """List of media, a path a line, such as `merv filter ... --mode list` writes: rows that show others are left out.
+    Relative paths start from the list's folder; None keeps all."""
 
     def __post_init__(self) -> None:
         """Check the limits."""
@@ -48,6 +53,9 @@ class Limits:
                 left_out[reason] += 1
             else:
                 kept.append(place)
+        if self.keep_media is not None:
+            before, kept = len(kept), self._listed(reading, kept)
+            left_out += Counter({f"showing media that {self.keep_media.name} does not list": before - len(kept)})
         num_cut = sum(reading.num_cut[place] for place in kept)
         account = _account(reading, len(kept), left_out, num_cut)
         if not kept:
@@ -58,6 +66,18 @@ class Limits:
         samples = reading.samples if len(kept) == len(reading.samples) else Picked(reading.samples, kept)
         rows = array("I", (reading.rows[place] for place in kept))
         return Source(name, samples, reading.bad_rows, rows, files, dict(left_out), num_cut)
+
+    def _listed(self, reading: Reading, places: array) -> array:
+        """Places of samples whose media are all listed."""
+        assert self.keep_media is not None
+        folder = self.keep_media.parent
+        listed = {os.path.abspath(folder / line) for line in text_lines(self.keep_media)}
+        chosen = (
+            place
+            for place in places
+            if all(os.path.abspath(ref.path) in listed for ref in reading.samples[place].media)
+        )
+        return array("I", chosen)
 
     def _beyond(self, seconds: float, num_words: int) -> str:
         """Which limit a row is beyond; empty for none.  Rows without a duration (nan) are beyond none of them."""

@@ -48,7 +48,19 @@ class RoleDatasetConfig(Limits, DatasetConfig):
         Raises:
             ConfigError: a file is missing or cannot be read, or no row can be used.
         """
-        if missing := self.missing():
+        return self._loaded(self.missing())
+
+    def load_rows(self, stage: str) -> Source:
+        """The same without the folders of videos, which only sets need that take the rows whose video is there."""
+        return self._loaded(lists_among(self.missing()))
+
+    def _loaded(self, missing: list[Path]) -> Source:
+        if missing:
             line = f"dataset `{self.name}`: {missing_line(missing)}; download it from {self.published} or set "
             raise ConfigError(line + "dataset_root_dir; it looks like this:", below=tree(self.files()))
         return self.within(self.read(), name=self.name, files=[path for path in self.files() if path.is_file()])
+
+
+def lists_among(paths: list[Path]) -> list[Path]:
+    """Those of a set's files that are no folders of media, by their names."""
+    return [path for path in paths if path.suffix]

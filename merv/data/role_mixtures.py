@@ -5,11 +5,12 @@ https://github.com/yeliudev/VideoMind (docs/TRAIN.md), https://github.com/sought
 
 import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from merv.data.dataset import Source
 from merv.data.datasets import DatasetConfig, Mixing, Mixture
-from merv.data.role_dataset import RoleDatasetConfig
+from merv.data.role_dataset import RoleDatasetConfig, lists_among
 from merv.data.role_files import missing_line, tree
 from merv.errors import ConfigError
 
@@ -55,14 +56,26 @@ class RoleMixtureConfig(RoleDatasetConfig):
             ConfigError: files are missing, all of which are named, or a set cannot be read.
         """
         members = self.members()
-        lacking = [member for member in members if member.missing()]
+        self._check([(member, member.missing()) for member in members])
+        return self._mixed([member.load(stage) for member in members])
+
+    def load_rows(self, stage: str) -> Source:
+        """The same without the folders of videos."""
+        members = self.members()
+        self._check([(member, lists_among(member.missing())) for member in members])
+        return self._mixed([member.load_rows(stage) for member in members])
+
+    def _check(self, found: list[tuple[RoleDatasetConfig, list[Path]]]) -> None:
+        """Refuse members that lack something, naming all of it."""
+        lacking = [member for member, paths in found if paths]
         if lacking:
-            missing = list(dict.fromkeys(path for member in lacking for path in member.missing()))
+            missing = list(dict.fromkeys(path for _, paths in found for path in paths))
             pages = " and ".join(dict.fromkeys(member.published for member in lacking))
             line = f"dataset `{self.name}`: {missing_line(missing)}; download from {pages} or set "
             shown = tree(path for member in lacking for path in member.files())
             raise ConfigError(line + "dataset_root_dir; what is missing belongs here:", below=shown)
-        sources = [member.load(stage) for member in members]
+
+    def _mixed(self, sources: list[Source]) -> Source:
         return Mixture(sources, self.weights or None, mixing=self.mixing, seed=self.seed, name=self.name)
 
 

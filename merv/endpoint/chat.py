@@ -4,6 +4,7 @@ Patient where the endpoint is busy or broken for a while; one clear line where o
 the options of whoever asks, which `Naming` holds.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any
 from merv.endpoint.endpoint import Answer, Endpoint, Gate, check_key
 from merv.endpoint.usage import Usage
 from merv.errors import ConfigError, RunStopped
+
+log = logging.getLogger(__name__)
 
 OPENAI = "api.openai.com"
 MAX_WAIT_S = 120.0
@@ -130,7 +133,7 @@ class ChatClient:
         return {"model": self.access.model, **{name: value for name, value in options.items() if value is not None}}
 
     def _hold_back(self, answer: Answer, attempt: int) -> None:
-        """Close the gate for as long as the endpoint asks, or twice as long as before.
+        """Close the gate for as long as the endpoint asks, or twice as long as before; one thread a pause says so.
 
         Raises:
             RunStopped: that is too long.
@@ -141,7 +144,9 @@ class ChatClient:
         if asked is not None and asked > MAX_WAIT_S:
             raise RunStopped(f"{self.name} asks to come back in {asked:.0f} s ({answer.status})")
         backoff = min(self.access.backoff_s * 2**attempt, MAX_WAIT_S)
-        self.gate.close_for(backoff if asked is None else asked)
+        pause = backoff if asked is None else asked
+        if attempt + 1 < self.access.max_attempts and self.gate.close_for(pause):
+            log.warning("%s: %s; next attempt in %.3g s", self.name, _said(answer), pause)
 
     def _refusal(self, answer: Answer) -> ConfigError:
         """What the user has to change; an answer about the key is not repeated."""

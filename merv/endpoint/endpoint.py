@@ -103,10 +103,13 @@ class Gate:
     def __init__(self) -> None:
         self._open_at, self._lock = 0.0, Lock()
 
-    def close_for(self, seconds: float) -> None:
-        """Let nobody through for so long."""
+    def close_for(self, seconds: float) -> bool:
+        """Let nobody through for so long; gives whether the gate was open before, so that a pause begins."""
         with self._lock:
-            self._open_at = max(self._open_at, time.monotonic() + seconds)
+            now = time.monotonic()
+            was_open = self._open_at <= now
+            self._open_at = max(self._open_at, now + seconds)
+        return was_open
 
     def wait(self, stop: Event) -> None:
         """Return when the gate is open or `stop` is set."""

@@ -27,7 +27,7 @@ class View:
 
     path: Path
     object: str
-    """Which object, as the file name says."""
+    """Which object, as the file name or the path says."""
     number: int | str
     """Which view; text where it is not digits alone."""
 
@@ -39,7 +39,7 @@ class View:
 
 
 def name_pattern(text: str) -> re.Pattern[str]:
-    """A pattern of file names, of capital and small letters alike.
+    """A pattern of file names or paths, of capital and small letters alike.
 
     Raises:
         ConfigError: it is no regular expression, or has no group that names the object.
@@ -63,8 +63,8 @@ def name_pattern(text: str) -> re.Pattern[str]:
     return pattern
 
 
-def views_of(paths: Sequence[Path], pattern: re.Pattern[str]) -> tuple[list[View], list[Path]]:
-    """Pictures whose file name says what they show, and the others.
+def views_of(paths: Sequence[Path], pattern: re.Pattern[str], root: Path) -> tuple[list[View], list[Path]]:
+    """Pictures whose file name says what they show, or else their path below `root`, and the others.
 
     The groups `object` and `view` count, or the first two.  Without a view, pictures are numbered by path from 1.
     """
@@ -73,8 +73,9 @@ def views_of(paths: Sequence[Path], pattern: re.Pattern[str]) -> tuple[list[View
     seen: Counter[str] = Counter()
     which, view_group = _groups(pattern)
     for path in paths:
-        match = pattern.match(path.name)
-        if match is None or not match[which]:
+        said_by = (pattern.match(text) for text in (path.name, below(path, root)))
+        match = next((found for found in said_by if found is not None and found[which]), None)
+        if match is None:
             others.append(path)
             continue
         seen[match[which]] += 1

@@ -56,8 +56,10 @@ def load_classifier(path: Path) -> Classifier:
     """A classifier on the CPU: a folder that training wrote, or a .pth file of the original.
 
     Raises:
-        CheckpointError: it is neither, damaged, or of another shape.
+        CheckpointError: it is neither, a file of such a folder, damaged, or of another shape.
     """
+    if path.is_file() and path.name in (WEIGHTS, CONFIG) and (path.parent / CONFIG).is_file():
+        raise CheckpointError(f"{path} is one file of a classifier; name its folder, {path.parent}")
     if path.is_dir():
         arch, view = _read_config(path / CONFIG)
         file = path / WEIGHTS

@@ -24,6 +24,7 @@ def write_lineage(
     sources: Mapping[Path, Sequence[Path]],
     model: Mapping[str, Any] | None,
     counts: Mapping[str, int],
+    filters: Mapping[str, Any] | None = None,
 ) -> None:
     """Write filter_lineage.json into `out`, the folder a filter has made.
 
@@ -34,6 +35,7 @@ def write_lineage(
         sources: each input folder with the images found there.
         model: what chose, such as its name and `sha256` of its weights; None when no model did.
         counts: images by what became of them.
+        filters: lineages of what was read, where `sources` do not lead to them; see `filters_above`.
     """
     lineage = {
         "command": command,
@@ -42,6 +44,7 @@ def write_lineage(
         "inputs": [_input(folder, paths) for folder, paths in sources.items()],
         "model": None if model is None else dict(model),
         "counts": dict(counts),
+        **({} if filters is None else {"filters": dict(filters)}),
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }

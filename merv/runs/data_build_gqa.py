@@ -171,7 +171,7 @@ class _Moments:
 def _source(config: BuildGqaConfig) -> _Moments:
     source, name = config.source, config.source.type_name
     source.make()
-    samples = source.load("finetune")
+    samples = source.load_rows("finetune")
     read: Any = getattr(source, "files", list)
     folders = [path for path in read() if path not in samples.files]
     moments = moments_of(samples, name=source.name, videos=folders, suffix=suffix_of(name), limit=config.limit)

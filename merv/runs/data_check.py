@@ -13,6 +13,7 @@ from merv.data.check.report import DatasetReport, coverage
 from merv.data.check.rows import check_rows, members
 from merv.data.dataset import Source
 from merv.data.datasets import DatasetConfig
+from merv.data.ledger import MIN_ROWS
 from merv.errors import ConfigError
 from merv.evaluation.report import table
 from merv.models.stage import StageName
@@ -26,7 +27,7 @@ USAGE = "merv data check NAME [--decode 200] [--out DIR] [--dataset.* options of
 class DataCheckConfig:
     """Look at a dataset before a run does: `merv data check NAME`.
 
-    Exit status 1 says that a training with these rows would stop, for more of them are bad than max_bad_fraction.
+    Exit status 1 says that more rows are bad than max_bad_fraction allows; a training stops at that.
     """
 
     dataset: DatasetConfig = field(default_factory=lambda: DatasetConfig.new("videollava"))
@@ -80,7 +81,7 @@ def check(config: DataCheckConfig, write_out: Callable[[str], None]) -> int:
     """
     runtime.setup_logging(logging.WARNING)
     config.dataset.make()
-    source = config.dataset.load(config.stage)
+    source = config.dataset.load_rows(config.stage)
     parts = list(members(source))
     reports = []
     for part in parts:
@@ -96,8 +97,9 @@ def check(config: DataCheckConfig, write_out: Callable[[str], None]) -> int:
     write_out(f"the whole report: {folder}\n")
     for report in stops:
         write_out(
-            f"a training would stop: {100 * report.bad_fraction:.1f} % of the rows of {report.rows.name} are bad, "
-            f"max_bad_fraction allows {100 * config.max_bad_fraction:g} %; get what is missing, or raise it\n"
+            f"{100 * report.bad_fraction:.1f} % of the rows of {report.rows.name} are bad, and "
+            f"{100 * config.max_bad_fraction:g} % may be: a training stops once it has tried {MIN_ROWS} rows; "
+            "mend the data, or raise --max_bad_fraction\n"
         )
     return 1 if stops else 0
 
@@ -121,7 +123,8 @@ def _keep(folder: Path, sources: Sequence[Source], reports: Sequence[DatasetRepo
     """Write everything that was found."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "report.json", [report.values() for report in reports])
-    draw_histograms([report.rows for report in reports], folder / "histograms.png")
+    if not draw_histograms([(report.rows, report.seconds) for report in reports], folder / "histograms.png"):
+        (folder / "histograms.png").unlink(missing_ok=True)  # of an earlier check
     lists = {
         "bad_rows.txt": [str(row) for source in sources for row in source.bad_rows],
         "missing_media.txt": [where for report in reports for where in report.rows.missing],

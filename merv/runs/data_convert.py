@@ -98,9 +98,27 @@ def convert(config: DataConvertConfig, write: Callable[[str], None]) -> int:
     with replaced(config.out, config.overwrite) as partial:
         to = _shards if config.to == "webdataset" else _messages
         account, reading = to(config, source, plan, partial, missing)
+        _pass_on_filters(config, source, account, partial)
     write(f"{config.out} holds {account}\n")
     write(f"train on it: {reading}\n")
     return 0
+
+
+def _pass_on_filters(config: DataConvertConfig, source: Source, account: Account, folder: Path) -> None:
+    """Say in the new folder which filters chose the media, where any did: a run that reads it asks there."""
+    from merv.filters.lineage import write_lineage
+    from merv.runs.folder import filters_of
+
+    if filters := filters_of(source):
+        write_lineage(
+            folder,
+            command="merv data convert",
+            options={"dataset": source.name, "stage": config.stage, "to": config.to, "limit": config.limit},
+            sources={},
+            model=None,
+            counts={"rows": account.num_rows},
+            filters=filters,
+        )
 
 
 def _shards(

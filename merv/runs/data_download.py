@@ -13,6 +13,7 @@ from merv.conf.options import with_value, words_apart
 from merv.conf.parse import run_main
 from merv.data.download.checksums import SUMS, verify
 from merv.data.download.get import Options, get
+from merv.data.download.names import recipe_of
 from merv.data.download.recipe import Recipe, find_recipe, read_recipe
 from merv.data.download.report import names_text
 from merv.errors import ConfigError
@@ -28,7 +29,7 @@ class DataDownloadConfig:
     """Fetch datasets and base models: `merv data download NAME [--root data]`; without a name it lists them."""
 
     names: list[str] = field(default_factory=list)
-    """Recipes, by name."""
+    """Recipes, by their names or those of datasets they bring."""
     recipe: Path | None = None
     """A recipe of your own, as a YAML file, in place of names."""
     root: Path | None = None
@@ -57,7 +58,7 @@ class DataDownloadConfig:
         Raises:
             ConfigError: a name or file is not to be had.
         """
-        asked = [find_recipe(name) for name in self.names]
+        asked = [recipe_of(name) for name in self.names]
         if self.recipe is not None:
             asked.append(read_recipe(self.recipe))
         return list({recipe.name: recipe for one in asked for recipe in _parts(one)}.values())

@@ -10,7 +10,9 @@ import merv.conf.models
 import merv.conf.roles
 import merv.conf.vlm  # noqa: F401 - these register named models
 from merv import runtime
+from merv.chat import MEDIA
 from merv.conf.parse import run_main
+from merv.data.dataset import Source
 from merv.data.datasets import DatasetConfig
 from merv.data.sample import IGNORE_INDEX, Example, Sample
 from merv.errors import ConfigError, SampleError
@@ -88,9 +90,12 @@ def show(config: DataShowConfig, write: Callable[[str], None]) -> int:
     return 0
 
 
-def _index_of(config: DataShowConfig, source: Sequence[Sample]) -> int:
+def _index_of(config: DataShowConfig, source: Source) -> int:
     if config.id is not None:
         found = next((index for index, sample in enumerate(source) if sample.id == config.id), None)
+        bad = next((row for row in source.bad_rows if row.id == config.id), None)
+        if bad is not None and found is None:
+            raise ConfigError(f"{bad}; there is nothing to show of it")
         if found is None:
             raise ConfigError(f"dataset `{config.dataset.name}` has no sample with the id `{config.id}`")
         return found
@@ -108,7 +113,7 @@ def _sheet(config: DataShowConfig, sample: Sample, title: str) -> Sheet:
         windows = [(sample.span.start, sample.span.end)]
     duration = sample.meta.get("duration")
     if config.model is None:
-        spoken = [(str(turn.role), turn.text) for turn in sample.turns]
+        spoken = [(str(turn.role), turn.text.replace(MEDIA, "[shown here] ")) for turn in sample.turns]
         return Sheet(title, as_they_are(sample, config.num_frames), spoken, windows, duration)
     processor = processor_of(config.model)
     try:

@@ -31,8 +31,8 @@ class BestViewConfig(FolderOptions, ClipConfig):
     """Keep of each object the image nearest to good sentences: `merv filter best-view DIR --out OUT`."""
 
     group_regex: str = VASES
-    """Pattern of file names, capital or small: its groups `object` and `view`, or its first two.  Without a second
-    one, the images of an object are numbered by path."""
+    """Pattern of file names, or where that does not fit of paths below DIR, capital or small: its groups `object`
+    and `view`, or its first two.  Without a second one, the images of an object are numbered by path."""
     prompts: Path | None = None
     """YAML file with `positive` sentences; None takes those about vases."""
     normalize_first: bool = False
@@ -44,17 +44,17 @@ class BestViewConfig(FolderOptions, ClipConfig):
         name_pattern(self.group_regex)
 
     def find_views(self) -> tuple[list[View], list[Path]]:
-        """Images whose names say what they show, and the others.
+        """Images whose names or paths say what they show, and the others.
 
         Raises:
-            ConfigError: there are no images, or none with such a name.
+            ConfigError: there are no images, or none with such a name or path.
         """
         paths = self.find_images()
-        views, others = views_of(paths, name_pattern(self.group_regex))
+        views, others = views_of(paths, name_pattern(self.group_regex), self.folder)
         if not views:
             raise ConfigError(
-                f"none of {len(paths)} names in {self.folder} fits group_regex `{self.group_regex}`, such as "
-                f"{paths[0].name}; give a --group-regex that does"
+                f"none of {len(paths)} names or paths in {self.folder} fits group_regex `{self.group_regex}`, such as "
+                f"{below(paths[0], self.folder)}; give a --group-regex that does"
             )
         return views, others
 
@@ -130,6 +130,6 @@ def _finish(
     lines = [f"{len(rows)} of {len(scores)} images, one of each object"]
     if num_unmatched:
         lines.append(
-            f"{num_unmatched} names do not fit group_regex, such as {about['unmatched'][0]}; they are left out"
+            f"{num_unmatched} names or paths do not fit group_regex, such as {about['unmatched'][0]}; left out"
         )
     return told(*lines, out=config.out, num_unreadable=len(found.unreadable))

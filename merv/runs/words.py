@@ -1,5 +1,6 @@
 """Commands of two words, such as `merv export merge`: the second one chooses; words that name a dataset."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 
@@ -50,6 +51,11 @@ def dataset_named(args: Sequence[str], word: str, usage: str, *, flags: Sequence
     names = [found for found in words if found != word]
     if len(names) > 1:
         raise ConfigError(f"`{names[1]}` is no option: {usage}")
+    if names and (os.sep in names[0] or names[0].endswith((".json", ".jsonl"))):
+        raise ConfigError(
+            f"`{names[0]}` is a path; name a dataset, for a list of your own: merv data {word} messages "
+            "--dataset.annotations LIST --dataset.media_root DIR"
+        )
     if names:
         return [f"--dataset.type={names[0]}", *options]
     given = {option.partition("=")[0] for option in options}

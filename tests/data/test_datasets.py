@@ -126,3 +126,14 @@ def test_a_prepared_dataset_applies_its_function_and_wraps_around():
     assert dataset[1] == "A1"
     assert [dataset.replacement(i) for i in range(3)] == [1, 2, 0]
     assert dataset.bad_row(1, "no frames") == BadRow("a", 5, "a1", "", "no frames")
+
+
+def test_a_mixture_hands_on_that_media_may_be_missing():
+    class Config(DatasetConfig):
+        def load(self, stage):
+            raise AssertionError("media are asked for")
+
+        def load_rows(self, stage):
+            return Source("rows", [Sample("a", ())])
+
+    assert [sample.id for sample in MixtureConfig(datasets=[Config()]).load_rows("align")] == ["a"]

@@ -67,3 +67,25 @@ def test_conversations_are_limited_too(tmp_path):
 
     assert [sample.id for sample in source] == ["1", "5"]
     assert source.left_out == {"with more than 5 words": 1}
+
+
+def test_only_rows_about_listed_media_are_kept(tmp_path):
+    turns = [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "A vase."}]
+    rows = [{"id": str(n), "image": [f"{n}.png", "b.png"][: 1 + n % 2], "conversations": turns} for n in range(4)]
+    (tmp_path / "rows.json").write_text(json.dumps([*rows, {"id": "text", "conversations": turns}]))
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "accepted.txt").write_text(f"{tmp_path}/0.png\n../1.png\n../x/../3.png\n{tmp_path}/b.png\n")
+    config = VideoLlavaConfig(
+        dataset_root_dir=tmp_path,
+        align_stage_components=("rows.json", "."),
+        keep_media=tmp_path / "lists" / "accepted.txt",
+    )
+    source = config.load("align")
+
+    assert [sample.id for sample in source] == ["0", "1", "3", "text"]
+    assert source.left_out == {"showing media that accepted.txt does not list": 1}
+
+
+def test_a_missing_list_of_media_is_one_line(tmp_path):
+    with pytest.raises(ConfigError, match=r"none.txt is missing"):
+        ids(Limits(keep_media=tmp_path / "none.txt"), (1, {}))

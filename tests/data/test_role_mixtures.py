@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from merv.data.datasets import DatasetConfig
@@ -89,3 +91,18 @@ def test_a_mixture_over_two_publishers_names_both(tmp_path):
 
     with pytest.raises(ConfigError, match=r"VideoMind-Dataset and https://huggingface.co/datasets/soughtlin/MUPA"):
         Both(dataset_root_dir=tmp_path, dataset_id="both").load("align")
+
+
+def test_rows_alone_need_no_folder_of_videos(tmp_path):
+    write_layout(tmp_path)
+    for folder in tmp_path.rglob("videos_3fps_480_noaudio"):
+        if folder.parent.name != "hirest":  # takes rows whose video is there
+            shutil.rmtree(folder)
+    config = DatasetConfig.new("videomind-verifier", dataset_root_dir=tmp_path)
+
+    assert len(config.load_rows("align"))
+    with pytest.raises(ConfigError, match=r"videos_3fps_480_noaudio.* are missing"):
+        config.load("align")
+    (tmp_path / "verifying" / "verifying_tacos_2b.json").unlink()
+    with pytest.raises(ConfigError, match=r"verifying_tacos_2b\.json is missing"):
+        config.load_rows("align")

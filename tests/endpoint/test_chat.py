@@ -1,4 +1,5 @@
-from threading import Event
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event
 
 import pytest
 
@@ -89,6 +90,36 @@ def test_a_refusal_names_the_options_of_who_asks(status, says):
 def test_an_endpoint_that_stays_broken_stops_the_run():
     with pytest.raises(RunStopped, match=r"writer `m-1` at 127\.0\.0\.1 does not answer after 2 attempts: status 500"):
         ask(lambda *_: Reply(status=500, body=b""))
+
+
+def test_each_pause_is_told_in_a_line_and_the_last_failure_is_no_pause(caplog):
+    busy = Reply(status=429, body=b'{"error": {"message": "slow down"}}')
+
+    with ChatServer(lambda *_: busy) as server, pytest.raises(RunStopped):
+        client(server.url, max_attempts=3, backoff_s=0.002).reply(PROMPT, Event())
+
+    told = [(record.levelname, record.getMessage()) for record in caplog.records]
+    line = "writer `m-1` at 127.0.0.1: slow down (429); next attempt in {} s"
+    assert told == [("WARNING", line.format("0.002")), ("WARNING", line.format("0.004"))]
+
+
+def test_several_threads_tell_of_one_pause_once(caplog):
+    together = Barrier(4)
+
+    def rule(number, prompt):
+        if number >= 4:
+            return "hi"
+        together.wait(10)  # nobody has heard of the pause before all have asked
+        return Reply(status=503, headers={"Retry-After": "0.5"})
+
+    with ChatServer(rule) as server, ThreadPoolExecutor(4) as pool:
+        asking = client(server.url, timeout_s=10)
+        replies = list(pool.map(lambda _: asking.reply(PROMPT, Event()), range(4)))
+
+    assert [reply.text for reply in replies] == ["hi"] * 4
+    assert [record.getMessage() for record in caplog.records] == [
+        "writer `m-1` at 127.0.0.1: status 503; next attempt in 0.5 s"
+    ]
 
 
 def test_openai_without_a_key_names_the_option_for_another_address(monkeypatch):

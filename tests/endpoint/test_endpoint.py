@@ -41,6 +41,15 @@ def test_a_gate_holds_back_until_its_longest_time_is_over(clock):
     assert clock.waits == [5]
 
 
+def test_a_gate_says_which_call_closed_it(clock):
+    gate = Gate()
+
+    closed = [gate.close_for(5), gate.close_for(9)]
+    clock.now += 9
+
+    assert [*closed, gate.close_for(5)] == [True, False, True]
+
+
 def test_a_gate_that_was_never_closed_and_a_stop_wait_for_nothing(clock):
     Gate().wait(clock)
     clock.set()

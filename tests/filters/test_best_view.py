@@ -9,7 +9,7 @@ ROOT = Path("images")
 
 
 def views(*names, pattern=VASES):
-    return views_of([ROOT / name for name in names], name_pattern(pattern))
+    return views_of([ROOT / name for name in names], name_pattern(pattern), ROOT)
 
 
 def said(found):
@@ -35,6 +35,21 @@ def test_without_a_view_images_are_numbered_by_path():
     found, _ = views("cup a.png", "cup b.png", "jug.png", pattern=r"(\w+)")
 
     assert said(found) == [("cup", 1), ("cup", 2), ("jug", 1)]
+
+
+def test_where_a_name_does_not_fit_the_path_below_the_folder_may():
+    found, others = views(
+        "krater_17/03.jpg", "krater_17/04.jpg", "cup.jpg", pattern=r"(?P<object>\w+)/(?P<view>\d+)"
+    )
+
+    assert said(found) == [("krater_17", 3), ("krater_17", 4)]
+    assert others == [ROOT / "cup.jpg"]
+
+
+def test_a_name_that_fits_is_not_asked_for_its_path():
+    found, _ = views("set/A1_2.jpg", pattern=r"(\w+?)(?:_|/\w+_)(\d+)")
+
+    assert said(found) == [("A1", 2)]
 
 
 def test_a_view_may_be_a_word():

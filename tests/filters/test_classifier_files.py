@@ -88,6 +88,12 @@ def test_files_that_are_no_classifier_are_one_line(tmp_path, saved):
         load_classifier(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_file_of_a_classifier_is_told_to_be_one_of_a_folder(saved, name):
+    with pytest.raises(CheckpointError, match=rf"{name} is one file of a classifier; name its folder, .*/quality$"):
+        load_classifier(saved / name)
+
+
 def test_a_folder_of_another_shape_is_one_line(saved):
     change_config(saved, arch="resnet18")
     with pytest.raises(

@@ -58,7 +58,7 @@ def test_missing_media_give_status_one_and_their_names(tmp_path, capsys):
     assert main(words) == 1
     said = capsys.readouterr().out
     assert f"2 of 4 missing in {tmp_path}" in said
-    assert "a training would stop: 50.0 % of the rows of videollava are bad, max_bad_fraction allows 1 %" in said
+    assert "50.0 % of the rows of videollava are bad, and 1 % may be: a training stops once it has tried 200" in said
     missing = Path("data-check/videollava/missing_media.txt").read_text().split()
     assert missing == [str(tmp_path / "2.png"), str(tmp_path / "3.png")]
     assert main([*words, "--max_bad_fraction", "0.6"]) == 0
@@ -98,3 +98,30 @@ def test_a_missing_dataset_is_drawn_as_it_should_be(capsys):
     assert main(["data", "check", "qvhighlights"]) == 2
 
     assert "├── highlight_train_release.jsonl\n└── videos_3fps_480_noaudio" in capsys.readouterr().err
+
+
+def test_a_list_is_checked_before_its_videos_are_there(tmp_path, capsys):
+    folder = tmp_path / "qvhighlights"
+    folder.mkdir()
+    row = {"qid": 1, "query": "a", "vid": "v", "duration": 150, "relevant_windows": [[2, 60]]}
+    (folder / "highlight_train_release.jsonl").write_text(json.dumps(row) + "\n")
+
+    assert main(["data", "check", "qvhighlights", "--dataset.dataset_root_dir", str(tmp_path)]) == 1
+    assert f"1 of 1 missing in {folder / 'videos_3fps_480_noaudio'}" in capsys.readouterr().out
+
+
+def test_seconds_are_those_of_the_decoded_videos_where_rows_do_not_say(synthetic_data, tmp_path, capsys):
+    assert main(["data", "check", "synthetic", *options(synthetic_data), "--decode", "3"]) == 0
+
+    assert "  seconds of 3 videos that were decoded: " in capsys.readouterr().out
+    assert (tmp_path / "data-check" / "synthetic" / "histograms.png").is_file()
+    assert main(["data", "check", "synthetic", *options(synthetic_data), "--decode", "0"]) == 0
+    assert not (tmp_path / "data-check" / "synthetic" / "histograms.png").exists()
+
+
+def test_a_path_in_the_place_of_a_name_is_told(capsys):
+    assert main(["data", "check", "own/list.jsonl"]) == 2
+
+    assert "`own/list.jsonl` is a path; name a dataset, for a list of your own: merv data check messages" in (
+        capsys.readouterr().err
+    )

@@ -46,7 +46,9 @@ def test_without_a_name_all_are_listed_with_sizes_and_licences(capsys):
 
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert re.search(r"24\.25 GB +mit for lists", lines["nextqa"])
-    assert re.search(r"unknown +unknown", lines["tacos_qa"])
+    assert re.search(r" \? +unknown", lines["tacos_qa"])
+    assert re.search(r"1\.49 GB +bsd-3-clause \[1\] ", lines["tacos"])
+    assert lines["[1]"] == "[1] bsd-3-clause as VideoMind states it; videos and lists under their owners' terms"
     assert "12 recipes" in lines["mupa"]
 
 
@@ -131,6 +133,14 @@ def test_a_recipe_of_ones_own_may_stand_for_one_that_stands_for_others(tmp_path)
     names = [recipe.name for recipe in DataDownloadConfig(recipe=file).recipes()]
 
     assert names == [*find_recipe("mupa").includes, "nextqa"]
+
+
+def test_names_of_datasets_do(capsys):
+    names = [recipe.name for recipe in DataDownloadConfig(names=["tacos-qa", "hirest_step", "hirest"]).recipes()]
+
+    assert names == ["tacos_qa", "hirest"]
+    assert command("synthetic") == 2
+    assert "`synthetic` is not downloaded: its clips are drawn" in capsys.readouterr().err
 
 
 def test_datasets_and_bases_have_a_place_each():

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -74,6 +76,20 @@ def test_bad_input_is_one_line(words, line, synthetic_data, capsys):
     said = capsys.readouterr().err
     assert line in said
     assert "Traceback" not in said
+
+
+def test_a_bad_row_is_told_with_its_reason(tmp_path, capsys):
+    rows = [
+        {"id": "a", "conversations": [{"from": "human", "value": "?"}, {"from": "gpt", "value": "!"}]},
+        {"id": "b"},
+    ]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    components = ["--dataset.align_stage_components", "[rows.json,.]", "--dataset.dataset_root_dir", str(tmp_path)]
+
+    assert main(["data", "show", "videollava", *components, "--stage", "align", "--id", "b"]) == 2
+    said = capsys.readouterr().err
+    assert "videollava row 1 (id `b`" in said
+    assert "field conversations: found nothing" in said
 
 
 def test_of_many_frames_some_are_drawn_and_moments_stand_below(tmp_path):

@@ -47,7 +47,7 @@ def test_one_image_of_each_object_is_kept(folder, tmp_path, colours, capsys):
     assert left == [NAME.format("A1", 1), NAME.format("B2", 7)]
     said = capsys.readouterr().out
     assert "2 of 4 images, one of each object" in said
-    assert "1 names do not fit group_regex, such as cover.png" in said
+    assert "1 names or paths do not fit group_regex, such as cover.png" in said
     assert "1 images could not be read" in said
 
 
@@ -98,7 +98,7 @@ def test_the_lineage_counts(folder, tmp_path, colours):
     [
         (["--group-regex", "("], "is no regular expression"),
         (["--group-regex", "x"], "has no group"),
-        (["--group-regex", "(x)y"], "none of 6 names in in fits group_regex `(x)y`, such as A1_0_ac001001.png"),
+        (["--group-regex", "(x)y"], "none of 6 names or paths in in fits group_regex `(x)y`, such as A1_0_ac001001.png"),
         (["--out", "in"], "is there already"),
     ],
 )

@@ -1,14 +1,19 @@
 """A run's lineage names the filters that chose its images."""
 
 import json
+from pathlib import Path
 
+import pytest
 from filters.pictures import shapes
 from helpers import run_words, train
 
 from merv.chat import Turn
+from merv.data.conversation_datasets import MessagesConfig
 from merv.data.dataset import Source
 from merv.data.sample import Sample
+from merv.data.shard_dataset import WebDatasetConfig
 from merv.filters.lineage import write_lineage
+from merv.runs.cli import main
 from merv.runs.folder import MEDIA_LOOKED_AT, filters_of
 from merv.video.media import MediaRef
 
@@ -73,3 +78,24 @@ def test_training_on_filtered_images_records_the_filter(tmp_path):
 
     lineage = json.loads((tmp_path / "run" / "lineage.json").read_text())
     assert lineage["filters"][str(file)]["counts"] == {"high_quality": 4}
+
+
+@pytest.mark.parametrize("to", ["messages", "webdataset"])
+def test_converting_hands_the_filters_on(tmp_path, to, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = chosen(tmp_path / "sorted", {"kept": 2})
+    for number in range(2):
+        shapes(number, 32).save(tmp_path / "sorted" / f"{number}.png")
+    talk = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "A vase"}]
+    rows = [{"id": str(number), "image": f"{number}.png", "conversations": talk} for number in range(2)]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    words = ["--dataset.align_stage_components", "[rows.json,sorted]", "--dataset.dataset_root_dir", "."]
+
+    assert main(["data", "convert", "videollava", *words, "--stage", "align", "--to", to, "--out", "out"]) == 0
+    if to == "webdataset":
+        config = WebDatasetConfig(shards="out")
+    else:
+        config = MessagesConfig(annotations=Path("out/messages.jsonl"), media_root=Path("sorted"))
+    handed = filters_of(config.load("align"))[str(tmp_path / "out" / "filter_lineage.json")]
+    assert handed["command"] == "merv data convert"
+    assert handed["filters"][str(file)]["counts"] == {"kept": 2}

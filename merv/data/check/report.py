@@ -1,5 +1,6 @@
 """What was found in a dataset, as lines to read and as values to keep."""
 
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,10 +23,19 @@ class DatasetReport:
     """Media that do not decode."""
     notes: list[Tried] = field(default_factory=list)
     """Media that decode with something to be said."""
+    decoded_seconds: array = field(default_factory=lambda: array("f"))
+    """Duration of each video that decodes."""
+
+    @property
+    def seconds(self) -> array:
+        """Seconds of the rows' videos, or of those tried where the rows do not say."""
+        return self.rows.durations or self.decoded_seconds
 
     def add(self, tried: Tried) -> None:
         """Count one medium more."""
         self.num_tried += 1
+        if tried.seconds and not tried.problem:
+            self.decoded_seconds.append(tried.seconds)
         if tried.problem:
             self.problems.append(tried)
         elif tried.note:
@@ -60,14 +70,14 @@ class DatasetReport:
             "tried": self.num_tried,
             "undecodable": {tried.where: tried.problem for tried in self.problems},
             "noted": {tried.where: tried.note for tried in self.notes},
-            "seconds_of_videos": percentiles(rows.durations),
+            "seconds_of_videos": percentiles(self.seconds),
             "seconds_of_spans": percentiles(rows.spans),
             "bad_fraction": round(self.bad_fraction, 6),
         }
 
     def lines(self) -> list[str]:
         """What a reader has to know, most of it in one line each."""
-        return [*_row_lines(self.rows), *_media_lines(self), *_time_lines(self.rows)]
+        return [*_row_lines(self.rows), *_media_lines(self), *_time_lines(self)]
 
 
 def _row_lines(rows: RowsReport) -> list[str]:
@@ -109,9 +119,10 @@ def _media_lines(report: DatasetReport) -> list[str]:
     return lines
 
 
-def _time_lines(rows: RowsReport) -> list[str]:
-    lines = []
-    for name, values in (("videos", rows.durations), ("spans", rows.spans)):
+def _time_lines(report: DatasetReport) -> list[str]:
+    lines, rows = [], report.rows
+    videos = "videos" if rows.durations else f"{len(report.decoded_seconds):,} videos that were decoded"
+    for name, values in ((videos, report.seconds), ("moments", rows.spans)):
         if found := percentiles(values):
             lines.append(
                 f"  seconds of {name}: {found['least']:g} to {found['most']:g}, half of them between "

@@ -33,6 +33,10 @@ class Account:
         """Rows were written."""
         self.num_rows += num_rows
 
+    def row(self, number: int) -> int:
+        """Row in its file of a sample."""
+        return self._source.origin(number)[1]
+
     def leave_out(self, number: int, sample: Sample, reason: str, kind: str) -> None:
         """A row was not written."""
         self._list(BadRow.of(self._source.origin(number), sample, reason), kind)

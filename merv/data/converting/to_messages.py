@@ -60,7 +60,7 @@ def convert_to_messages(
                 account.leave_out(number, sample, str(error), MISSING)
                 continue
             try:
-                writer.write(sample, f"row {number} (id `{sample.id}`)")
+                writer.write(sample, f"row {source.origin(number)[1]} (id `{sample.id}`)")
             except SampleError as error:
                 account.leave_out(number, sample, str(error), UNTOLD)
                 continue

@@ -59,7 +59,7 @@ def _write(writer: ShardWriter, rows: list[tuple[int, Sample]], account: Account
         refused = writer.add(rows)
     except SampleError as error:
         if missing != "skip":
-            raise ConfigError(f"row {rows[0][0]} (id `{rows[0][1].id}`): {error}") from error
+            raise ConfigError(f"row {account.row(rows[0][0])} (id `{rows[0][1].id}`): {error}") from error
         for number, sample in rows:
             account.leave_out(number, sample, str(error), MISSING)
         return

@@ -103,6 +103,8 @@ class Recipe:
     """Recipes it is of no use without: the videos its lists are about, the base of an adapter."""
     includes: list[str] = field(default_factory=list)
     """Recipes it stands for, in place of sources of its own."""
+    datasets: list[str] = field(default_factory=list)
+    """Registered datasets it brings the files of, beside one of its own name; `-` and `_` are one letter to a name."""
 
     @property
     def pages(self) -> list[str]:
@@ -115,18 +117,45 @@ def available() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
+def recipe_for(name: str) -> str | None:
+    """The recipe that brings the files of a dataset or base model; None where merv has none.
+
+    Args:
+        name: that of a recipe or a registered dataset, with `-` or `_`, in capital or small letters.
+    """
+    return _by_name().get(one_spelling(name))
+
+
 @cache
 def find_recipe(name: str) -> Recipe:
-    """The recipe of a name.
+    """The recipe of a name, that of a dataset it brings included.
 
     Raises:
         ConfigError: there is none.
     """
-    if name not in available():
-        tail = did_you_mean(name, available()).partition("? ")[0].removesuffix("?")
+    known = recipe_for(name)
+    if known is None:
+        names = {*available(), *(dataset for recipe in _recipes() for dataset in recipe.datasets)}
+        tail = did_you_mean(name, names).partition("? ")[0].removesuffix("?")
         near = f"{tail}? " if tail.startswith("did you mean") else ""
         raise ConfigError(f"no recipe `{name}`; {near}`merv data download` lists them, --recipe FILE reads your own")
-    return read_recipe(FOLDER / f"{name}.yaml")
+    return read_recipe(FOLDER / f"{known}.yaml")
+
+
+def one_spelling(name: str) -> str:
+    """A name as it is compared: people write `qvhighlights-qa` and `qvhighlights_qa`."""
+    return name.lower().replace("-", "_")
+
+
+@cache
+def _recipes() -> list[Recipe]:
+    return [read_recipe(FOLDER / f"{name}.yaml") for name in available()]
+
+
+@cache
+def _by_name() -> dict[str, str]:
+    """Names of recipes by all that brings one."""
+    return {one_spelling(name): recipe.name for recipe in _recipes() for name in (recipe.name, *recipe.datasets)}
 
 
 def read_recipe(file: Path) -> Recipe:

@@ -1,11 +1,18 @@
 """What people read before a transfer: size, licence, room on the disk; and the list of recipes."""
 
 import shutil
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from merv.data.download.listing import Listing
 from merv.data.download.recipe import Recipe, available, find_recipe
 from merv.space import nearest_existing
+
+LONG = 20
+"""Letters of a licence that stands in each row."""
+UNTOLD = "?"
+"""A size that is not known before the server is asked."""
 
 
 def plan_text(
@@ -43,13 +50,18 @@ def plan_text(
 
 
 def names_text() -> str:
-    """All recipes with sizes and licences."""
-    rows = [_row(find_recipe(name)) for name in available()]
+    """All recipes with sizes and licences; a long licence that many have stands once, below."""
+    recipes = [find_recipe(name) for name in available()]
+    counts = Counter(recipe.licence for recipe in recipes)
+    repeated = [licence for licence, count in counts.items() if count > 1 and len(licence) > LONG]
+    notes = {licence: f"[{number}]" for number, licence in enumerate(repeated, start=1)}
+    rows = [_row(recipe, notes) for recipe in recipes]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     table = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows
     ]
-    return "\n".join(table) + "\n"
+    below = [f"{note} {licence}" for licence, note in notes.items()]
+    return "\n".join([*table, *below, f"{UNTOLD} no page tells; --dry_run asks the server"]) + "\n"
 
 
 def amount(num_bytes: int | None) -> str:
@@ -62,6 +74,10 @@ def amount(num_bytes: int | None) -> str:
     return f"{num_bytes} bytes"
 
 
-def _row(recipe: Recipe) -> tuple[str, str, str, str]:
-    size = f"{len(recipe.includes)} recipes" if recipe.includes else amount(recipe.size)
-    return recipe.name, size, recipe.licence.partition(";")[0], recipe.what
+def _row(recipe: Recipe, notes: Mapping[str, str]) -> tuple[str, str, str, str]:
+    size = UNTOLD if recipe.size is None else amount(recipe.size)
+    size = f"{len(recipe.includes)} recipes" if recipe.includes else size
+    short = recipe.licence.partition(";")[0]
+    if recipe.licence in notes:
+        short = f"{short.partition(' ')[0]} {notes[recipe.licence]}"
+    return recipe.name, size, short, recipe.what

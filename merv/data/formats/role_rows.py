@@ -82,7 +82,7 @@ def read_each(rows: Iterable[Any], samples_of: SamplesOf, *, dataset: str, path:
         reading.num_rows += 1
         try:
             if isinstance(row, json.JSONDecodeError):
-                raise SampleError(f"not JSON: {row.msg} at column {row.colno}")
+                raise SampleError(f"not JSON: {row.msg.removesuffix(' at')} at column {row.colno}")
             found = list(samples_of(number, row))
             _check_letters(found)
         except Skip as skip:

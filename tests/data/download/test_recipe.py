@@ -6,20 +6,19 @@ from docs.reading import ROOT, blocks
 
 from merv.data.datasets import DatasetConfig, VideoLlavaConfig
 from merv.data.download import recipe as recipes
-from merv.data.download.recipe import available, find_recipe, leaves, read_recipe
+from merv.data.download.recipe import available, find_recipe, leaves, one_spelling, read_recipe, recipe_for
 from merv.errors import ConfigError
 
-OTHERWISE = {"deve-qa": "its videos are those of ActivityNet, which lie elsewhere"}
+ELSEWHERE = "the videos of DeVE-QA are those of ActivityNet, which lie elsewhere"
+OTHERWISE = dict.fromkeys(["deve-qa", "mupa-gqa"], ELSEWHERE)
 """Datasets whose videos a download does not bring to where they are looked for."""
-KNOWN = {"nextqa-mc": "nextqa", "hirest_grounding": "hirest", "hirest_step": "hirest", "tacos-qa": "tacos_qa"}
-KNOWN |= {"qvhighlights-qa": "qvhighlights_qa", "cosmo-cap-qa": "cosmo_cap_qa", "deve-qa": "deve_qa"}
-"""Datasets that come with a recipe of another name."""
 
 
 def bring(names, root) -> set[str]:
     """Put what recipes promise below a root, empty; gives the folders among it."""
     folders = set()
-    for recipe in map(find_recipe, names):
+    recipes = [find_recipe(name) for name in names]
+    for recipe in [*recipes, *(find_recipe(part) for recipe in recipes for part in recipe.includes)]:
         for path in recipe.tree:
             place = root / recipe.folder / path
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -31,9 +30,7 @@ def bring(names, root) -> set[str]:
 def own_datasets():
     """Names of datasets with files, and the recipe that brings them."""
     for name in DatasetConfig.available():
-        config = DatasetConfig.get(name)
-        recipe = KNOWN.get(name, name)
-        if hasattr(config, "missing") and recipe in available():
+        if hasattr(DatasetConfig.get(name), "missing") and (recipe := recipe_for(name)):
             yield name, recipe
 
 
@@ -63,7 +60,9 @@ def test_a_dataset_finds_what_its_recipe_brings(tmp_path, name, recipe):
         pytest.skip(OTHERWISE[name])
     folders = bring([recipe, *find_recipe(recipe).needs], tmp_path)
 
-    missing = DatasetConfig.get(name)(dataset_root_dir=tmp_path).missing()
+    config = DatasetConfig.get(name)(dataset_root_dir=tmp_path)
+    members = config.members() if hasattr(config, "members") else [config]
+    missing = [path for member in members for path in member.missing()]
 
     assert [path for path in missing if not folders & set(path.parents)] == []
 
@@ -87,6 +86,27 @@ def test_models_go_where_bases_are_looked_for():
 def test_an_unknown_name_is_told_with_near_ones():
     with pytest.raises(ConfigError, match=r"^no recipe `tacoz`; did you mean `tacos` or .*`merv data download` lists"):
         find_recipe("tacoz")
+
+
+def test_what_a_dataset_is_called_finds_its_recipe_too():
+    asked = ["qvhighlights-qa", "hirest_step", "aria-nextqa", "NextQA-MC", "aria", "videomind-planner", "msvd-qa"]
+
+    found = [recipe_for(name) for name in asked]
+
+    assert found == ["qvhighlights_qa", "hirest", "nextqa", "nextqa", "Aria", "planning", None]
+    assert find_recipe("hirest-grounding").name == "hirest"
+
+
+def test_a_name_belongs_to_one_recipe():
+    names = [name for known in available() for name in (known, *find_recipe(known).datasets)]
+
+    assert len({one_spelling(name) for name in names}) == len(names)
+
+
+def test_names_of_datasets_in_recipes_are_registered():
+    names = {dataset for known in available() for dataset in find_recipe(known).datasets}
+
+    assert names <= set(DatasetConfig.available())
 
 
 def write(path, **changes):
