@@ -38,9 +38,7 @@ def test_without_a_view_images_are_numbered_by_path():
 
 
 def test_where_a_name_does_not_fit_the_path_below_the_folder_may():
-    found, others = views(
-        "krater_17/03.jpg", "krater_17/04.jpg", "cup.jpg", pattern=r"(?P<object>\w+)/(?P<view>\d+)"
-    )
+    found, others = views("krater_17/03.jpg", "krater_17/04.jpg", "cup.jpg", pattern=r"(?P<object>\w+)/(?P<view>\d+)")
 
     assert said(found) == [("krater_17", 3), ("krater_17", 4)]
     assert others == [ROOT / "cup.jpg"]

@@ -98,7 +98,10 @@ def test_the_lineage_counts(folder, tmp_path, colours):
     [
         (["--group-regex", "("], "is no regular expression"),
         (["--group-regex", "x"], "has no group"),
-        (["--group-regex", "(x)y"], "none of 6 names or paths in in fits group_regex `(x)y`, such as A1_0_ac001001.png"),
+        (
+            ["--group-regex", "(x)y"],
+            "none of 6 names or paths in in fits group_regex `(x)y`, such as A1_0_ac001001.png",
+        ),
         (["--out", "in"], "is there already"),
     ],
 )

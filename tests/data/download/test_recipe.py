@@ -17,8 +17,8 @@ OTHERWISE = dict.fromkeys(["deve-qa", "mupa-gqa"], ELSEWHERE)
 def bring(names, root) -> set[str]:
     """Put what recipes promise below a root, empty; gives the folders among it."""
     folders = set()
-    recipes = [find_recipe(name) for name in names]
-    for recipe in [*recipes, *(find_recipe(part) for recipe in recipes for part in recipe.includes)]:
+    asked = [find_recipe(name) for name in names]
+    for recipe in [*asked, *(find_recipe(part) for whole in asked for part in whole.includes)]:
         for path in recipe.tree:
             place = root / recipe.folder / path
             place.parent.mkdir(parents=True, exist_ok=True)
