@@ -9,7 +9,7 @@ from merv.data.datasets import DatasetConfig
 from merv.data.formats import captioned, messages
 from merv.data.formats.role_rows import Reading
 from merv.data.limits import Limits
-from merv.data.role_files import missing_line
+from merv.data.role_files import brought_by, missing_line
 from merv.errors import ConfigError
 
 NEXTQA_TREE = """\
@@ -115,7 +115,7 @@ class AriaNextqaConfig(ConversationDatasetConfig):
         """The list and the videos, with where to get them."""
         paths = [self.files()[0], self.files()[1] / "NExTVideo"]
         page = "https://huggingface.co/datasets/rhymes-ai/NeXTVideo"
-        remedy = f"download it from {page} or set --dataset.dataset_root_dir"
+        remedy = f"download it from {page} or set --dataset.dataset_root_dir{brought_by(self.type_name)}"
         return paths, f"{remedy}; it looks like this:", NEXTQA_TREE
 
     def read(self) -> Reading:

@@ -8,7 +8,7 @@ from merv.data.dataset import Source
 from merv.data.datasets import DatasetConfig
 from merv.data.formats.role_rows import Reading
 from merv.data.limits import Limits
-from merv.data.role_files import missing_line, tree
+from merv.data.role_files import brought_by, missing_line, tree
 from merv.errors import ConfigError
 
 
@@ -57,7 +57,8 @@ class RoleDatasetConfig(Limits, DatasetConfig):
     def _loaded(self, missing: list[Path]) -> Source:
         if missing:
             line = f"dataset `{self.name}`: {missing_line(missing)}; download it from {self.published} or set "
-            raise ConfigError(line + "dataset_root_dir; it looks like this:", below=tree(self.files()))
+            line += f"dataset_root_dir{brought_by(self.type_name)}; it looks like this:"
+            raise ConfigError(line, below=tree(self.files()))
         return self.within(self.read(), name=self.name, files=[path for path in self.files() if path.is_file()])
 
 

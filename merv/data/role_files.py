@@ -10,6 +10,14 @@ def missing_line(paths: Sequence[Path]) -> str:
     return f"{', '.join(map(str, paths))} {'is' if len(paths) == 1 else 'are'} missing"
 
 
+def brought_by(name: str) -> str:
+    """` (`merv data download NAME` brings it)` for a dataset with a recipe, otherwise nothing; for messages."""
+    from merv.data.download.recipe import recipe_for  # looks into the recipes, once something is missing
+
+    recipe = recipe_for(name)
+    return "" if recipe is None else f" (`merv data download {recipe}` brings it)"
+
+
 def tree(paths: Iterable[Path]) -> str:
     """Files and folders below the folder they all share.
 

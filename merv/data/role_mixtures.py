@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from merv.data.dataset import Source
 from merv.data.datasets import DatasetConfig, Mixing, Mixture
 from merv.data.role_dataset import RoleDatasetConfig, lists_among
-from merv.data.role_files import missing_line, tree
+from merv.data.role_files import brought_by, missing_line, tree
 from merv.errors import ConfigError
 
 GROUNDING = (
@@ -73,7 +73,8 @@ class RoleMixtureConfig(RoleDatasetConfig):
             pages = " and ".join(dict.fromkeys(member.published for member in lacking))
             line = f"dataset `{self.name}`: {missing_line(missing)}; download from {pages} or set "
             shown = tree(path for member in lacking for path in member.files())
-            raise ConfigError(line + "dataset_root_dir; what is missing belongs here:", below=shown)
+            line += f"dataset_root_dir{brought_by(self.type_name)}; what is missing belongs here:"
+            raise ConfigError(line, below=shown)
 
     def _mixed(self, sources: list[Source]) -> Source:
         return Mixture(sources, self.weights or None, mixing=self.mixing, seed=self.seed, name=self.name)

@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 OPENAI = "api.openai.com"
 MAX_WAIT_S = 120.0
 """Longest pause before the next attempt; an endpoint that asks for more is left for later."""
-BUSY = (408, 409, 425, 429)
+TOO_MANY = 429
+BUSY = (408, 409, 425, TOO_MANY)
 REFUSED_PROMPTS = ("content_filter", "content_policy_violation", "invalid_prompt", "context_length_exceeded")
 """Error codes that are about one prompt, not about the request."""
 
@@ -94,6 +95,8 @@ class ChatClient:
         url = access.base_url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
         self.access, self.naming = access, naming
         self.endpoint, self.gate = Endpoint(url, key or None, access.timeout_s), Gate()
+        self._answered = 0
+        """Requests that got a reply; it tells a busy endpoint from one that takes nothing more."""
         self.name = f"{naming.who} `{access.model}` at {self.endpoint.host}"
         if not key and self.endpoint.host == OPENAI:
             raise ConfigError(
@@ -114,18 +117,23 @@ class ChatClient:
             ConfigError: it refuses the key, the model or the request.
         """
         request = {**self.request(options), "messages": prompt.messages}
-        for attempt in range(self.access.max_attempts):
+        attempt, others = 0, self._answered
+        while attempt < self.access.max_attempts:
             self.gate.wait(stop)
             if stop.is_set():
                 return None
             answer = self.endpoint.post(request)
             if 200 <= answer.status < 300:
+                self._answered += 1
                 return _completion(answer)
+            if answer.status == TOO_MANY and others != self._answered:
+                attempt, others = 0, self._answered  # it answers, only not this one yet
             if answer.error.get("code") in REFUSED_PROMPTS:
                 return ChatReply("")
             if not _may_recover(answer):
                 raise self._refusal(answer)
             self._hold_back(answer, attempt)
+            attempt += 1
         raise RunStopped(f"{self.name} does not answer after {self.access.max_attempts} attempts: {_said(answer)}")
 
     def request(self, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
 
@@ -120,6 +121,23 @@ def test_several_threads_tell_of_one_pause_once(caplog):
     assert [record.getMessage() for record in caplog.records] == [
         "writer `m-1` at 127.0.0.1: status 503; next attempt in 0.5 s"
     ]
+
+
+def test_who_is_told_to_wait_while_others_are_answered_does_not_give_up():
+    """A crowd at an endpoint that takes a few requests a moment: one of them may be turned away many times."""
+    told_off, asking = Counter(), None
+
+    def rule(number, prompt):
+        if prompt != "unlucky" or told_off[prompt] == 6:
+            return "hi"
+        told_off[prompt] += 1
+        asking.reply(Prompt("", f"other {number}"), Event())  # somebody else gets through meanwhile
+        return Reply(status=429, body=b"{}")
+
+    with ChatServer(rule) as server:
+        asking = client(server.url, max_attempts=2, backoff_s=0.001)
+        assert asking.reply(Prompt("", "unlucky"), Event()).text == "hi"
+    assert told_off["unlucky"] == 6
 
 
 def test_openai_without_a_key_names_the_option_for_another_address(monkeypatch):

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from merv.data.formats.json_rows import described, json_rows
 from merv.data.formats.media_folder import MediaFolder
 from merv.data.formats.role_rows import Reading, read_each
+from merv.data.role_files import brought_by
 from merv.data.sample import Sample, Turn
 from merv.errors import ConfigError, SampleError
 from merv.video.media import MediaKind, MediaRef
@@ -43,7 +44,7 @@ def read(
     Raises:
         ConfigError: the file or the folder is missing, or the file is not a list of rows.
     """
-    remedy = "download it or set another path"
+    remedy = f"download it or set another path{brought_by(dataset)}"
     if expected:
         remedy += "; the dataset looks like this:"
     if not path.is_file():
