@@ -88,7 +88,8 @@ def clip_model(config: FiltersConfig) -> Model:
     """The score of clip-quality by two random directions."""
     exact, fast = (_clip_score(config, dtype) for dtype in ("float32", "bfloat16"))
     clip, score = exact
-    return Model(f"CLIP {config.clip}", clip.transform, score, ROOM * clip.view_size, fast[1])
+    at_least = ROOM * clip.view_size
+    return Model(f"CLIP {config.clip}", clip.transform, score, at_least, score_in_bfloat16=fast[1])
 
 
 def _clip_score(config: FiltersConfig, dtype: Literal["float32", "bfloat16"]) -> tuple[Clip, Score]:

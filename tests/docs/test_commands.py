@@ -37,8 +37,9 @@ def smaller(words):
         sizes = [f"--model.{stage}.{name}" for stage in STAGES for name in SMALL]
         values = list(SMALL.values()) * len(STAGES)
         less = [f"{name}={value}" for name, value in zip(sizes, values, strict=True)]
+        few = [f"--model.{stage}.max_steps=2" for stage in STAGES] if command == "train-grpo" else []
         less += ["--max_completion_length", "4"] if command == "train-grpo" else []
-        return [command, *less, "--num_workers", "0", "--trackers", "jsonl", *drawing(rest), *rest]
+        return [command, *less, "--num_workers", "0", "--trackers", "jsonl", *drawing(rest), *rest, *few]
     if command == "ask":
         return [*words, "--max_new_tokens", "4"]
     if command == "eval":

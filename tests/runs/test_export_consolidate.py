@@ -12,8 +12,8 @@ from tiny_vlms import tiny_vlm
 from transformers import AutoModelForImageTextToText
 
 import merv
+from merv import space
 from merv.errors import CheckpointError, ConfigError
-from merv.export import space
 from merv.runs.cli import main
 from merv.runs.export_consolidate import ExportConsolidateConfig, export_consolidate, named
 
