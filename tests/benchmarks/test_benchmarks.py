@@ -3,6 +3,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from types import ModuleType
 
 import pytest
@@ -168,3 +169,17 @@ def test_filters_refuses_to_compare_other_scores(filters: ModuleType) -> None:
     for odd in ({"in batches": plain + 0.01, "merv": plain}, {"in batches": plain, "merv": plain + 0.2}):
         with pytest.raises(SystemExit, match="scores"):
             filters.check({"one by one": plain, **odd})
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_rows_are_as_many_both_ways(load: Callable[[str], ModuleType], suffix: str, tmp_path: Path) -> None:
+    rows = load("rows")
+    rows.write(tmp_path / f"rows{suffix}", 200, 5)
+    answers: SimpleQueue[tuple[int, float, float]] = SimpleQueue()
+    for how in ("merv", "all rows in memory"):
+        rows.measure(tmp_path / f"rows{suffix}", how, answers)
+
+    for _ in range(2):
+        found, took, _ = answers.get()
+        assert found == 200
+        assert took > 0
