@@ -115,7 +115,7 @@ class AriaNextqaConfig(ConversationDatasetConfig):
         """The list and the videos, with where to get them."""
         paths = [self.files()[0], self.files()[1] / "NExTVideo"]
         page = "https://huggingface.co/datasets/rhymes-ai/NeXTVideo"
-        remedy = f"download it from {page} or set --dataset.dataset_root_dir{brought_by(self.type_name)}"
+        remedy = f"download it from {page} or set --dataset.dataset_root_dir{brought_by(self.name)}"
         return paths, f"{remedy}; it looks like this:", NEXTQA_TREE
 
     def read(self) -> Reading:

@@ -57,7 +57,7 @@ class RoleDatasetConfig(Limits, DatasetConfig):
     def _loaded(self, missing: list[Path]) -> Source:
         if missing:
             line = f"dataset `{self.name}`: {missing_line(missing)}; download it from {self.published} or set "
-            line += f"dataset_root_dir{brought_by(self.type_name)}; it looks like this:"
+            line += f"dataset_root_dir{brought_by(self.name)}; it looks like this:"
             raise ConfigError(line, below=tree(self.files()))
         return self.within(self.read(), name=self.name, files=[path for path in self.files() if path.is_file()])
 

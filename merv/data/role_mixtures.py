@@ -73,7 +73,7 @@ class RoleMixtureConfig(RoleDatasetConfig):
             pages = " and ".join(dict.fromkeys(member.published for member in lacking))
             line = f"dataset `{self.name}`: {missing_line(missing)}; download from {pages} or set "
             shown = tree(path for member in lacking for path in member.files())
-            line += f"dataset_root_dir{brought_by(self.type_name)}; what is missing belongs here:"
+            line += f"dataset_root_dir{brought_by(self.name)}; what is missing belongs here:"
             raise ConfigError(line, below=shown)
 
     def _mixed(self, sources: list[Source]) -> Source:
