@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
+from merv.data.check.rows import folder_of
 from merv.data.dataset import Source
 from merv.data.sample import Sample
 from merv.data.workers import WorkerPool
@@ -53,7 +54,7 @@ def try_media(
     for sample, outcome in _decoded(samples, num_workers, deadline_s):
         [ref] = sample.media
         note, seconds = outcome.value or ("", 0.0)
-        yield Tried(ref.where, str(ref.path if ref.within else ref.path.parent), outcome.bad or "", note, seconds)
+        yield Tried(ref.where, str(folder_of(ref)), outcome.bad or "", note, seconds)
 
 
 def decode(sample: Sample) -> tuple[str, float]:
